@@ -1,0 +1,169 @@
+//! What this machine says: every fact that the plan needs, asked once, and only those that the request mentions.
+
+mod accounts;
+mod subids;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use caps::{CapSet, Capability};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::signal::SigSet;
+use nix::unistd;
+
+pub use accounts::Account;
+pub use subids::SubRange;
+
+use crate::account::Principal;
+use crate::failure::{Failure, Stage};
+use crate::idmap::IdMap;
+use crate::request::Request;
+use crate::request::lifetime::KeepFd;
+use crate::request::namespaces::MapSpec;
+
+/// One side of the id maps, users or groups, as this machine has it.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Side {
+    /// What the names that were mentioned stand for.
+    pub names: BTreeMap<String, u32>,
+    /// What /etc/subuid or /etc/subgid grants the caller, every matching line.
+    pub grants: Vec<SubRange>,
+    /// newuidmap or newgidmap.
+    pub helper: Option<PathBuf>,
+    /// The map of the caller's own user namespace.
+    pub own_map: Option<IdMap>,
+}
+
+/// The facts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Host {
+    /// Real, effective and saved.
+    pub uids: [u32; 3],
+    pub gids: [u32; 3],
+    /// The caller's supplementary groups, in order, each once.
+    pub groups: Vec<u32>,
+    /// The caller's effective capabilities in its own user namespace.
+    pub capabilities: Vec<Capability>,
+    pub user_side: Side,
+    pub group_side: Side,
+    /// The user that `--user` names.
+    pub account: Option<Account>,
+    pub environment: Vec<(OsString, OsString)>,
+    /// Those of the descriptors of `--keep-fd` that are open.
+    pub open: Vec<i32>,
+    /// The signals that were blocked when seclude was started.
+    pub signal_mask: SigSet,
+}
+
+impl Host {
+    pub fn probe(request: &Request) -> Result<Host, Failure> {
+        let ids = |what: &'static str, answer: Result<[u32; 3], Errno>| {
+            answer.map_err(|errno| Failure::errno(Stage::Probe, "read", what, errno))
+        };
+        let uids = ids(
+            "the user ids",
+            unistd::getresuid().map(|ids| [ids.real, ids.effective, ids.saved].map(|id| id.as_raw())),
+        )?;
+        let gids = ids(
+            "the group ids",
+            unistd::getresgid().map(|ids| [ids.real, ids.effective, ids.saved].map(|id| id.as_raw())),
+        )?;
+        let effective = caps::read(None, CapSet::Effective);
+        let capabilities: Vec<_> = effective
+            .map_err(|e| Failure::refused(Stage::Probe, "read", "the effective capabilities", e.to_string()))?
+            .into_iter()
+            .collect();
+        let mut groups: Vec<u32> = unistd::getgroups()
+            .map_err(|errno| Failure::errno(Stage::Probe, "read", "the supplementary groups", errno))?
+            .into_iter()
+            .map(|gid| gid.as_raw())
+            .collect();
+        groups.sort_unstable();
+        groups.dedup();
+
+        let (uid_specs, gid_specs) = (request.namespaces.uid_specs(), request.namespaces.gid_specs());
+        let user_names = uid_specs.iter().flat_map(|spec| named(spec));
+        let names = gid_specs.iter().flat_map(|spec| named(spec)).chain(accounts::group_names(request));
+        let mut user_side = Side { names: accounts::users(user_names)?, ..Side::default() };
+        let mut group_side = Side { names: accounts::groups(names)?, ..Side::default() };
+        let privileged = uids[1] == 0;
+        let mut login = subids::Login::new(uids[1]);
+        user_side.look(&uid_specs, ["/etc/subuid", "newuidmap", "uid_map"], &mut login, privileged)?;
+        group_side.look(&gid_specs, ["/etc/subgid", "newgidmap", "gid_map"], &mut login, privileged)?;
+
+        let account = accounts::account(request, &group_side.names)?;
+        let environment = env::vars_os().collect();
+        let open = request.lifetime.keep_fd.iter().flat_map(|keep| match keep {
+            KeepFd::These(list) => list.clone(),
+            KeepFd::All => Vec::new(),
+        });
+        let open = open.filter(|fd| is_open(*fd)).collect();
+        let signal_mask = SigSet::thread_get_mask()
+            .map_err(|errno| Failure::errno(Stage::Probe, "read", "the signal mask", errno))?;
+        Ok(Host {
+            uids,
+            gids,
+            groups,
+            capabilities,
+            user_side,
+            group_side,
+            account,
+            environment,
+            open,
+            signal_mask,
+        })
+    }
+
+    pub fn can(&self, capability: Capability) -> bool {
+        self.capabilities.contains(&capability)
+    }
+}
+
+impl Side {
+    fn look(
+        &mut self,
+        specs: &[&MapSpec],
+        [grants, helper, own]: [&str; 3],
+        login: &mut subids::Login,
+        privileged: bool,
+    ) -> Result<(), Failure> {
+        let foreign = specs.iter().any(|spec| **spec != MapSpec::Own);
+        if !foreign {
+            return Ok(());
+        }
+        self.helper = find_helper(helper, privileged);
+        self.grants = subids::grants(Path::new(grants), login)?;
+        let path = format!("/proc/self/{own}");
+        let text = fs::read_to_string(&path).map_err(|error| {
+            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+            Failure::errno(Stage::Probe, "read", path.as_str(), errno).hint("is /proc mounted?")
+        })?;
+        self.own_map = IdMap::from_kernel(&text);
+        Ok(())
+    }
+}
+
+fn named<'a>(spec: &&'a MapSpec) -> Vec<&'a Principal> {
+    match spec {
+        MapSpec::Range { inside, outside, .. } => vec![inside, outside],
+        _ => Vec::new(),
+    }
+}
+
+/// Looks where a package puts it; only who has nothing to lose by it has PATH searched first.
+fn find_helper(name: &str, privileged: bool) -> Option<PathBuf> {
+    let path = if privileged { OsString::new() } else { env::var_os("PATH").unwrap_or_default() };
+    let own = env::split_paths(&path).filter(|dir| dir.is_absolute());
+    let fixed = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].map(PathBuf::from);
+    own.chain(fixed).map(|dir| dir.join(name)).find(|file| {
+        unistd::access(file, unistd::AccessFlags::X_OK).is_ok() && file.is_file()
+    })
+}
+
+fn is_open(fd: i32) -> bool {
+    crate::sys::borrowed(fd).is_some_and(|fd| fcntl(fd, FcntlArg::F_GETFD).is_ok())
+}

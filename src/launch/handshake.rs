@@ -1,0 +1,155 @@
+//! Every byte that parent and child exchange: fixed-width words, whole or not at all. It waits, and decides nothing.
+//!
+//! *go* is a pipe from parent to child: permission to proceed, with the child's real pid. *report* is a socket of
+//! packets from child to parent, whose sender's pid the kernel itself translates for the reader. The end of either
+//! is never success on its own: on *go* it means that the launcher is gone, on *report* that the child is, or, once
+//! the child has been released, that it has become the command.
+
+use std::io::IoSliceMut;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixCredentials, recvmsg, setsockopt,
+    socketpair, sockopt,
+};
+use nix::unistd::{pipe2, write};
+
+use crate::namespace::Kind;
+use crate::plan::step::MAX_STEPS;
+
+/// How long a child may take from one message to the next.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What *go* says: a word, and the child's real pid.
+pub const GO_BYTES: usize = 8;
+/// The child's maps stand and it may take its steps.
+pub const PROCEED: u32 = 0x5ec1_0001;
+/// The report is written and the child may execute the command.
+pub const RELEASE: u32 = 0x5ec1_0002;
+
+/// The words of a message on *report*.
+pub const WORDS: usize = MICROS + MAX_STEPS;
+pub const KIND: usize = 0;
+/// The step that failed; [`EXEC`] for the execve itself.
+pub const STEP: usize = 1;
+/// The errno; 0 where the kernel agreed and a second look did not.
+pub const ERRNO: usize = 2;
+pub const DETAIL: usize = 3;
+pub const PID: usize = 4;
+/// Real, effective and saved uid, then gid, as seen inside.
+pub const IDS: usize = 5;
+pub const INODES: usize = IDS + 6;
+pub const MICROS: usize = INODES + Kind::ALL.len();
+
+pub const CARRIED: u32 = 1;
+pub const READY: u32 = 2;
+pub const FAILED: u32 = 3;
+
+/// In place of a step: the execve.
+pub const EXEC: u32 = u32::MAX;
+
+/// The parent's ends.
+pub struct Parent {
+    go: OwnedFd,
+    report: OwnedFd,
+}
+
+/// The child's ends.
+pub struct Child {
+    pub go: OwnedFd,
+    pub report: OwnedFd,
+}
+
+/// Both channels; all ends are CLOEXEC. `EMFILE`, `ENFILE`: no descriptor is left.
+pub fn channels() -> Result<(Parent, Child), Errno> {
+    let (child_go, go) = pipe2(OFlag::O_CLOEXEC)?;
+    let (report, child_report) =
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    setsockopt(&report, sockopt::PassCred, &true)?;
+    Ok((Parent { go, report }, Child { go: child_go, report: child_report }))
+}
+
+/// A message from the child, and its sender's pid as the kernel translates it for us.
+pub struct Message {
+    words: [u32; WORDS],
+    pub sender: i32,
+}
+
+impl Message {
+    pub fn kind(&self) -> u32 {
+        self.words[KIND]
+    }
+
+    pub fn word(&self, index: usize) -> u32 {
+        self.words[index]
+    }
+
+    pub fn words<const N: usize>(&self, from: usize) -> [u32; N] {
+        std::array::from_fn(|index| self.words[from + index])
+    }
+}
+
+impl Parent {
+    /// The numbers of both ends, for the child to close its own copies of.
+    pub fn numbers(&self) -> [i32; 2] {
+        [self.go.as_raw_fd(), self.report.as_raw_fd()]
+    }
+
+    /// Lets the child go on. `EPIPE`: it is dead.
+    pub fn go(&self, word: u32, real_pid: i32) -> Result<(), Errno> {
+        let mut bytes = [0; GO_BYTES];
+        bytes[..4].copy_from_slice(&word.to_ne_bytes());
+        bytes[4..].copy_from_slice(&real_pid.to_ne_bytes());
+        match write(&self.go, &bytes)? {
+            GO_BYTES => Ok(()),
+            _ => Err(Errno::EPROTO),
+        }
+    }
+
+    /// The next message, or `None` where the child's side has ended. `ETIMEDOUT`: nothing came in time.
+    pub fn hear(&self) -> Result<Option<Message>, Errno> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left.as_millis().min(60_000) as i32).expect("half a minute fits");
+            match poll(&mut [PollFd::new(self.report.as_fd(), PollFlags::POLLIN)], timeout) {
+                Ok(0) => return Err(Errno::ETIMEDOUT),
+                Err(Errno::EINTR) => continue,
+                Err(errno) => return Err(errno),
+                Ok(_) => {}
+            }
+            match self.receive() {
+                Err(Errno::EINTR | Errno::EAGAIN) => continue,
+                Err(Errno::ECONNRESET) => return Ok(None),
+                answer => return answer,
+            }
+        }
+    }
+
+    fn receive(&self) -> Result<Option<Message>, Errno> {
+        let mut bytes = [0; WORDS * 4];
+        let mut control = nix::cmsg_space!(UnixCredentials);
+        let mut buffers = [IoSliceMut::new(&mut bytes)];
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+        let packet = recvmsg::<()>(self.report.as_raw_fd(), &mut buffers, Some(&mut control), flags)?;
+        let sender = packet.cmsgs()?.find_map(|message| match message {
+            ControlMessageOwned::ScmCredentials(credentials) => Some(credentials.pid()),
+            _ => None,
+        });
+        match (packet.bytes, sender) {
+            (0, _) => Ok(None),
+            (size, Some(sender)) if size == WORDS * 4 => {
+                let mut words = [0; WORDS];
+                for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(4)) {
+                    *word = u32::from_ne_bytes(chunk.try_into().expect("chunks of four"));
+                }
+                Ok(Some(Message { words, sender }))
+            }
+            _ => Err(Errno::EPROTO),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Keeps new namespaces at paths, before the command starts; takes them away again where the launch fails after all.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::Mode;
+use nix::unistd::unlink;
+
+use crate::failure::{Failure, Stage, shown};
+use crate::request::namespaces::PersistSpec;
+
+/// What has been bound so far; undone when dropped, unless it is to stay.
+#[derive(Default)]
+pub struct Kept {
+    bound: Vec<PathBuf>,
+    made: Vec<PathBuf>,
+}
+
+impl Kept {
+    /// Binds the namespaces of the process of that pid in /proc; a path that is not there becomes an empty file.
+    pub fn bind(specs: &[PersistSpec], pid: &str) -> Result<Kept, Failure> {
+        let mut kept = Kept::default();
+        for spec in specs {
+            let failed = |errno| {
+                let object = format!("the {} namespace to {}", spec.kind, shown(&spec.path));
+                let failure = Failure::errno(Stage::Persist, "bind", object, errno);
+                match errno {
+                    Errno::EINVAL => failure.hint("a mount namespace can be bound only below a private mount"),
+                    _ => failure,
+                }
+            };
+            let flags = OFlag::O_RDONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+            match open(&spec.path, flags, Mode::empty()) {
+                Ok::<OwnedFd, _>(_) => kept.made.push(spec.path.clone()),
+                Err(Errno::EEXIST) => {}
+                Err(errno) => return Err(failed(errno)),
+            }
+            let source = PathBuf::from(format!("/proc/{pid}/ns/{}", spec.kind.file()));
+            let none = None::<&Path>;
+            mount(Some(&source), &spec.path, none, MsFlags::MS_BIND, none).map_err(failed)?;
+            kept.bound.push(spec.path.clone());
+        }
+        Ok(kept)
+    }
+
+    /// Lets them stay: the command has been executed.
+    pub fn stay(mut self) {
+        self.bound.clear();
+        self.made.clear();
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        for path in self.bound.iter().rev() {
+            let _ = umount2(path, MntFlags::MNT_DETACH);
+        }
+        for path in &self.made {
+            let _ = unlink(path);
+        }
+    }
+}

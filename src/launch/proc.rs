@@ -1,0 +1,82 @@
+//! The verified /proc, and the child's directory in it. Nothing in /proc is reached by a path that was not shown to be procfs.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat, readlinkat};
+use nix::sys::stat::Mode;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::sys::uio::pread;
+use nix::unistd;
+
+use crate::failure::{Failure, Stage};
+
+/// /proc, shown to be procfs.
+pub struct Proc(OwnedFd);
+
+impl Proc {
+    pub fn open() -> Result<Proc, Failure> {
+        let failed = |errno| Failure::errno(Stage::Proc, "open", "/proc", errno);
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let dir = open("/proc", flags, Mode::empty()).map_err(failed)?;
+        if fstatfs(&dir).map_err(failed)?.filesystem_type() != PROC_SUPER_MAGIC {
+            let rule = "it is not procfs, and nothing that matters is written to a place that only looks like it";
+            return Err(Failure::refused(Stage::Proc, "use", "/proc", rule)
+                .hint("mount it: mount -t proc proc /proc"));
+        }
+        Ok(Proc(dir))
+    }
+
+    /// The child's directory, and its name, which is the child's pid in the pid namespace that this /proc shows.
+    pub fn child(&self, pid: i32, pidfd: BorrowedFd) -> Result<(OwnedFd, String), Failure> {
+        let failed = |errno| Failure::errno(Stage::Proc, "open", format!("/proc/{pid}"), errno);
+        let own = readlinkat(&self.0, "self").map_err(failed)?;
+        let name = match own.to_str() == Some(unistd::getpid().to_string().as_str()) {
+            true => pid.to_string(),
+            // This /proc is of another pid namespace than ours: only the kernel can say what the child is called there.
+            false => self.shown_pid(pidfd).map_err(failed)?,
+        };
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let dir = openat(&self.0, name.as_str(), flags, Mode::empty()).map_err(|errno| {
+            let failure = Failure::errno(Stage::Proc, "open", format!("/proc/{name}"), errno);
+            match errno {
+                Errno::ENOENT | Errno::EACCES => failure.hint("/proc may be mounted with hidepid"),
+                _ => failure,
+            }
+        })?;
+        Ok((dir, name))
+    }
+
+    fn shown_pid(&self, pidfd: BorrowedFd) -> Result<String, Errno> {
+        let file = openat(
+            &self.0,
+            format!("self/fdinfo/{}", pidfd.as_raw_fd()).as_str(),
+            OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )?;
+        let text = read_whole(&file)?;
+        let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")).map(str::trim);
+        match pid {
+            Some(pid) if pid.parse::<u32>().is_ok_and(|pid| pid > 0) => Ok(pid.to_string()),
+            _ => Err(Errno::ESRCH),
+        }
+    }
+}
+
+impl AsFd for Proc {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A file of /proc from its beginning to its end.
+pub fn read_whole(file: &OwnedFd) -> Result<String, Errno> {
+    let mut text = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match pread(file, &mut buffer, text.len() as i64)? {
+            0 => return Ok(String::from_utf8_lossy(&text).into_owned()),
+            count => text.extend_from_slice(&buffer[..count]),
+        }
+    }
+}

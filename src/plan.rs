@@ -1,0 +1,104 @@
+//! What will be done, decided whole before anything is done. Pure: no syscall is made here, no file is read, no clock.
+
+mod environment;
+mod identity;
+mod maps;
+mod namespaces;
+pub mod step;
+
+use std::ffi::OsString;
+
+use caps::Capability;
+
+pub use environment::{Environment, Exec};
+pub use identity::{Groups, Identity};
+pub use maps::{MapPlan, MapWriter, Maps};
+pub use namespaces::Layout;
+pub use step::Step;
+
+use crate::failure::{Failure, Stage};
+use crate::host::Host;
+use crate::request::Request;
+use crate::request::report::Form;
+
+/// A privilege that the launch takes, whether the caller holds it, and what would do instead.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Need {
+    pub capability: Capability,
+    pub purpose: String,
+    pub held: bool,
+    pub remedy: String,
+}
+
+/// The launch, whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    pub command: Vec<OsString>,
+    pub layout: Layout,
+    pub maps: Option<Maps>,
+    pub identity: Identity,
+    /// What the child does between its release and the exec, in order.
+    pub steps: Vec<Step>,
+    pub exec: Exec,
+    pub needs: Vec<Need>,
+    /// Whether the state before the exec is read back for a report, beyond what each step verifies.
+    pub observe: bool,
+}
+
+impl Plan {
+    /// Equal requests on equal hosts are equal plans. A privilege that is missing does not stop it: see
+    /// [`Plan::permitted`].
+    pub fn new(request: &Request, host: &Host) -> Result<Plan, Failure> {
+        let layout = Layout::decide(request)?;
+        let chosen = identity::Chosen::decide(request, host)?;
+        let maps = maps::decide(request, host, &layout, &chosen)?;
+        let identity = chosen.settle(host, &layout, maps.as_ref())?;
+        let exec = environment::decide(request, host)?;
+        let steps = steps(request, host, &layout, &identity)?;
+        let mut needs = layout.needs(request, host);
+        needs.extend(maps.iter().flat_map(Maps::needs).cloned());
+        needs.extend(identity.needs(host, &layout));
+        let observe = request.report.verbose || request.report.report == Some(Form::Json);
+        Ok(Plan { command: request.command.clone(), layout, maps, identity, steps, exec, needs, observe })
+    }
+
+    /// Refuses a launch that is known to fail for a privilege that the caller lacks.
+    pub fn permitted(&self) -> Result<(), Failure> {
+        match self.needs.iter().find(|need| !need.held) {
+            None => Ok(()),
+            Some(need) => {
+                let rule = format!("that takes {}, which the caller does not have", need.capability);
+                let failure = Failure::refused(Stage::Plan, "", need.purpose.as_str(), rule);
+                Err(if need.remedy.is_empty() { failure } else { failure.hint(need.remedy.as_str()) })
+            }
+        }
+    }
+}
+
+/// The child's steps, in the order of the launch.
+fn steps(
+    request: &Request,
+    host: &Host,
+    layout: &Layout,
+    identity: &Identity,
+) -> Result<Vec<Step>, Failure> {
+    let mut steps = layout.entering(request, host);
+    steps.extend(layout.furnishing(request)?);
+    steps.extend(request.identity.umask.map(Step::Umask));
+    let credentials = identity.steps(host, layout);
+    let chdir = environment::chdir(request)?;
+    let twice = chdir.is_some() && !credentials.is_empty();
+    steps.extend(chdir.clone().map(|dir| Step::Chdir { dir, retried: twice }));
+    steps.extend(credentials);
+    if twice {
+        steps.push(Step::ChdirAgain);
+    }
+    if chdir.is_some() && request.namespaces.root.is_some() {
+        steps.push(Step::InsideRoot);
+    }
+    if request.privilege.no_new_privs {
+        steps.push(Step::NoNewPrivs);
+    }
+    steps.extend(environment::descriptors(request, host)?.map(Step::Descriptors));
+    Ok(steps)
+}

@@ -1,0 +1,167 @@
+//! Decides what the command starts with: its words, environment, directory and descriptors, and where it is looked for.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use nix::sys::signal::SigSet;
+
+use crate::failure::{Failure, Stage, shown};
+use crate::host::Host;
+use crate::request::Request;
+use crate::request::identity::EnvSpec;
+use crate::request::lifetime::KeepFd;
+
+/// Where a command is looked for whose environment has no PATH.
+pub const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
+
+/// The command's environment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Environment {
+    /// The caller's, byte for byte.
+    Inherited,
+    /// `NAME=VALUE` strings.
+    Exact(Vec<CString>),
+}
+
+/// What execve(2) will be given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Exec {
+    /// The paths that are tried, in order.
+    pub candidates: Vec<CString>,
+    pub argv: Vec<CString>,
+    pub environment: Environment,
+    /// Whether the caller's own view of the paths is the command's.
+    pub same_root: bool,
+    /// The signals that the command starts with blocked: the caller's.
+    pub signal_mask: SigSet,
+}
+
+pub(super) fn decide(request: &Request, host: &Host) -> Result<Exec, Failure> {
+    let Some(program) = request.command.first() else {
+        let rule = "a COMMAND is needed";
+        return Err(Failure::refused(Stage::Usage, "start", "", rule));
+    };
+    if program.is_empty() {
+        return Err(Failure::refused(Stage::Usage, "take", "COMMAND", "it is empty: a name or a path is needed"));
+    }
+    let variables = variables(request, host)?;
+    let environment = match &variables {
+        None => Environment::Inherited,
+        Some(list) => Environment::Exact(list.iter().map(|(name, value)| joined(name, value)).collect()),
+    };
+    let path = variables.as_ref().unwrap_or(&host.environment).iter().find(|(name, _)| name == "PATH");
+    let path = path.map_or(OsStr::new(DEFAULT_PATH), |(_, value)| value);
+    let mut argv: Vec<CString> =
+        request.command.iter().map(|word| c_string(word, "COMMAND")).collect::<Result<_, _>>()?;
+    if let Some(name) = &request.identity.argv0 {
+        argv[0] = c_string(name, "--argv0")?;
+    }
+    let joined = request.namespaces.join.iter().any(|spec| spec.kinds.has(crate::namespace::Kind::Mount));
+    let same_root = request.namespaces.root.is_none() && !joined;
+    Ok(Exec { candidates: candidates(program, path), argv, environment, same_root, signal_mask: host.signal_mask })
+}
+
+/// A name with a slash is a path; any other is looked for in each directory of PATH, an empty one being the current.
+fn candidates(program: &OsStr, path: &OsStr) -> Vec<CString> {
+    let whole = |bytes: Vec<u8>| CString::new(bytes).expect("neither a word nor a variable holds a NUL");
+    if program.as_bytes().contains(&b'/') {
+        return vec![whole(program.as_bytes().to_vec())];
+    }
+    let dirs = path.as_bytes().split(|b| *b == b':');
+    dirs.map(|dir| match dir {
+        [] => whole([b"./", program.as_bytes()].concat()),
+        dir => whole([dir, b"/", program.as_bytes()].concat()),
+    })
+    .collect()
+}
+
+type Variables = Vec<(OsString, OsString)>;
+
+/// The command's variables, or `None` where nothing was asked that would change the caller's.
+fn variables(request: &Request, host: &Host) -> Result<Option<Variables>, Failure> {
+    let asked = &request.identity;
+    let becomes = asked.user.is_some() && !asked.keep_env;
+    if !asked.clear_env && asked.env.is_empty() && asked.unset_env.is_empty() && !becomes {
+        return Ok(None);
+    }
+    let mut list: Variables = if asked.clear_env { Vec::new() } else { host.environment.clone() };
+    if becomes {
+        for (name, value) in user_variables(host) {
+            set(&mut list, OsStr::new(name), value);
+        }
+    }
+    for name in &asked.unset_env {
+        set(&mut list, name, None);
+    }
+    for EnvSpec { name, value } in &asked.env {
+        if name.is_empty() {
+            return Err(Failure::refused(Stage::Plan, "take", "--env", "a variable has a name before its ="));
+        }
+        let caller = || host.environment.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
+        set(&mut list, name, value.clone().or_else(caller));
+    }
+    Ok(Some(list))
+}
+
+/// HOME and its like are the user's; where no entry was asked for, nothing of the caller's is left.
+fn user_variables(host: &Host) -> [(&'static str, Option<OsString>); 4] {
+    let entry = host.account.as_ref().and_then(|account| account.entry.as_ref());
+    let name = entry.map(|entry| OsString::from(&entry.name));
+    let home = entry.map(|entry| entry.home.clone()).filter(|home| !home.is_empty());
+    [
+        ("HOME", Some(home.unwrap_or_else(|| OsString::from("/")))),
+        ("USER", name.clone()),
+        ("LOGNAME", name),
+        ("SHELL", entry.map(|entry| entry.shell.clone()).filter(|shell| !shell.is_empty())),
+    ]
+}
+
+fn set(list: &mut Variables, name: &OsStr, value: Option<OsString>) {
+    match (list.iter_mut().find(|(other, _)| other == name), value) {
+        (Some(variable), Some(value)) => variable.1 = value,
+        (None, Some(value)) => list.push((name.to_os_string(), value)),
+        (_, None) => list.retain(|(other, _)| other != name),
+    }
+}
+
+fn joined(name: &OsStr, value: &OsStr) -> CString {
+    let bytes = [name.as_bytes(), b"=", value.as_bytes()].concat();
+    CString::new(bytes).expect("neither a name nor a value that came as a word holds a NUL")
+}
+
+/// Where the command starts: `--chdir`, or the new root.
+pub(super) fn chdir(request: &Request) -> Result<Option<CString>, Failure> {
+    match &request.identity.chdir {
+        None => Ok(None),
+        Some(dir) if dir.as_os_str().is_empty() => {
+            Err(Failure::refused(Stage::Plan, "take", "--chdir", "it is empty: a directory is needed"))
+        }
+        Some(dir) => c_string(dir.as_os_str(), "--chdir").map(Some),
+    }
+}
+
+/// The descriptors from 3 up that stay open, or `None` where all do.
+pub(super) fn descriptors(request: &Request, host: &Host) -> Result<Option<Vec<i32>>, Failure> {
+    let mut kept = Vec::new();
+    for keep in &request.lifetime.keep_fd {
+        let KeepFd::These(list) = keep else { return Ok(None) };
+        for fd in list {
+            let refuse = |rule: &str| Failure::refused(Stage::Plan, "take", format!("--keep-fd {fd}"), rule);
+            if !host.open.contains(fd) {
+                return Err(refuse("only a descriptor that the caller has open can stay open"));
+            }
+            kept.push(*fd);
+        }
+    }
+    kept.retain(|fd| *fd > 2);
+    kept.sort_unstable();
+    kept.dedup();
+    Ok(Some(kept))
+}
+
+pub(super) fn c_string(text: &OsStr, option: &str) -> Result<CString, Failure> {
+    CString::new(text.to_os_string().into_vec()).map_err(|_| {
+        let rule = "it holds a NUL byte";
+        Failure::refused(Stage::Plan, "take", format!("{option} {}", shown(text)), rule)
+    })
+}

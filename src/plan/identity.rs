@@ -1,0 +1,215 @@
+//! Decides who the command becomes, and that nothing of who called is left to it.
+
+use caps::Capability;
+
+use super::maps::Maps;
+use super::namespaces::Layout;
+use super::{Need, Step};
+use crate::account::{GroupsSpec, MAX_GROUPS, Principal};
+use crate::failure::{Failure, Stage, shown};
+use crate::host::Host;
+use crate::request::Request;
+
+/// What becomes of the supplementary groups.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Groups {
+    /// The caller's stay.
+    Keep,
+    /// These are set, in ascending order, each once.
+    Set(Vec<u32>),
+    /// The user's were meant by default, and setgroups(2) is denied in the new user namespace: the caller's stay.
+    Denied,
+}
+
+/// Who the command becomes, in ids as seen inside; `None` keeps the caller's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    pub groups: Groups,
+    pub user_name: Option<String>,
+}
+
+/// Who was asked for, before the maps are known.
+pub(super) struct Chosen {
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    pub groups: Wish,
+    user_name: Option<String>,
+}
+
+pub(super) enum Wish {
+    Keep,
+    Set { list: Vec<u32>, said: bool },
+}
+
+impl Wish {
+    pub fn listed(&self) -> &[u32] {
+        match self {
+            Wish::Keep => &[],
+            Wish::Set { list, .. } => list,
+        }
+    }
+}
+
+impl Chosen {
+    pub fn decide(request: &Request, host: &Host) -> Result<Chosen, Failure> {
+        let asked = &request.identity;
+        let id = |principal: &Principal| match principal {
+            Principal::Id(id) => *id,
+            Principal::Name(name) => host.group_side.names[name],
+        };
+        let entry = host.account.as_ref().and_then(|account| account.entry.as_ref());
+        let user = asked.user.as_ref();
+        let group = asked.group.as_ref().or(user.and_then(|user| user.group.as_ref()));
+        let gid = match (group, user, entry) {
+            (Some(group), ..) => Some(id(group)),
+            (None, Some(_), Some(entry)) => Some(entry.gid),
+            (None, Some(user), None) => {
+                let rule = "the user database has no entry with a group for it, and the caller's is not kept";
+                let failure = Failure::refused(Stage::Account, "take", format!("--user {user}"), rule);
+                return Err(failure.hint(format!("say the group as well: --user {user}:{user}")));
+            }
+            (None, None, _) => None,
+        };
+        let spec = GroupsSpec::joined(&asked.groups);
+        let spec = spec.map_err(|rule| Failure::refused(Stage::Plan, "take", "--groups", rule))?;
+        let said = spec.is_some();
+        let spec = spec.unwrap_or(match user.map(|user| &user.user) {
+            Some(Principal::Name(_)) => GroupsSpec::Init,
+            Some(Principal::Id(_)) => GroupsSpec::None,
+            None => GroupsSpec::Keep,
+        });
+        let list = match spec {
+            GroupsSpec::Keep => None,
+            GroupsSpec::None => Some(Vec::new()),
+            GroupsSpec::List(list) => Some(list.iter().map(id).collect()),
+            GroupsSpec::Init => Some(host.account.as_ref().and_then(|account| account.groups.clone()).ok_or_else(
+                || {
+                    let rule = "init takes the groups of a user that the database has: add --user NAME";
+                    Failure::refused(Stage::Plan, "take", "--groups init", rule)
+                },
+            )?),
+        };
+        let groups = match list {
+            None => Wish::Keep,
+            Some(mut list) => {
+                list.sort_unstable();
+                list.dedup();
+                Wish::Set { list, said }
+            }
+        };
+        let user_name = entry.map(|entry| entry.name.clone());
+        Ok(Chosen { uid: host.account.as_ref().map(|account| account.uid), gid, groups, user_name })
+    }
+
+    /// Holds the choice against the maps: an id that the command takes and no range holds is refused here.
+    pub fn settle(self, host: &Host, layout: &Layout, maps: Option<&Maps>) -> Result<Identity, Failure> {
+        let Chosen { uid, gid, groups, user_name } = self;
+        let groups = match (groups, maps.is_some_and(|maps| maps.deny_setgroups)) {
+            (Wish::Keep, _) => Groups::Keep,
+            (Wish::Set { said: false, .. }, true) => Groups::Denied,
+            (Wish::Set { said: true, .. }, true) => {
+                let rule = "setgroups(2) is denied in a user namespace whose gid map is the caller's own id";
+                let failure = Failure::refused(Stage::Plan, "set", "the supplementary groups", rule);
+                return Err(failure.hint("--groups keep leaves them, or map gids that /etc/subgid grants"));
+            }
+            (Wish::Set { list, .. }, false) => Groups::Set(list),
+        };
+        if let Groups::Set(list) = &groups
+            && list.len() > MAX_GROUPS
+        {
+            let rule = format!("{} groups: the kernel takes {MAX_GROUPS}", list.len());
+            return Err(Failure::refused(Stage::Plan, "set", "the supplementary groups", rule));
+        }
+        let identity = Identity { uid, gid, groups, user_name };
+        if let Some(maps) = maps.filter(|_| layout.enters_user()) {
+            identity.held_by(maps, host)?;
+        }
+        Ok(identity)
+    }
+}
+
+impl Identity {
+    fn held_by(&self, maps: &Maps, host: &Host) -> Result<(), Failure> {
+        let named = match &self.user_name {
+            Some(name) => format!(" ({})", shown(name)),
+            None => String::new(),
+        };
+        let sides = [
+            ("uid", "--map-uid", &maps.uid.map, self.uid, host.uids[1], named),
+            ("gid", "--map-gid", &maps.gid.map, self.gid, host.gids[1], String::new()),
+        ];
+        for (what, option, map, inside, outside, named) in sides {
+            match inside {
+                Some(id) if map.outside(id).is_none() => {
+                    return Err(missing(format!("{what} {id}{named}"), option, id, outside));
+                }
+                None if map.inside(outside).is_none() => {
+                    let rule = format!("the command keeps the caller's {what}, which no range holds outside: {map}");
+                    let failure = Failure::refused(Stage::Plan, "keep", format!("{what} {outside}"), rule);
+                    return Err(failure.hint(format!("choose one with --user, or add {option} self")));
+                }
+                _ => {}
+            }
+        }
+        let Groups::Set(list) = &self.groups else { return Ok(()) };
+        match list.iter().find(|gid| maps.gid.map.outside(**gid).is_none()) {
+            None => Ok(()),
+            Some(gid) => {
+                let name = host.group_side.names.iter().find(|(_, id)| *id == gid);
+                let named = name.map(|(name, _)| format!(" ({})", shown(name))).unwrap_or_default();
+                Err(missing(format!("supplementary gid {gid}{named}"), "--map-gid", *gid, *gid))
+            }
+        }
+    }
+
+    pub(super) fn steps(&self, host: &Host, layout: &Layout) -> Vec<Step> {
+        let entered = layout.enters_user();
+        let mut steps = Vec::new();
+        let unprivileged = self.uid.is_some_and(|uid| uid != 0);
+        if unprivileged && (entered || host.can(Capability::CAP_SETPCAP)) {
+            steps.push(Step::Bounding);
+        }
+        if let Groups::Set(list) = &self.groups
+            && (entered || *list != host.groups)
+        {
+            steps.push(Step::Groups(list.clone()));
+        }
+        steps.extend(self.gid.filter(|gid| entered || host.gids != [*gid; 3]).map(Step::Gid));
+        steps.extend(self.uid.filter(|uid| entered || host.uids != [*uid; 3]).map(Step::Uid));
+        if unprivileged {
+            steps.extend([Step::Capabilities, Step::Irrevocable]);
+        }
+        steps
+    }
+
+    pub(super) fn needs(&self, host: &Host, layout: &Layout) -> Vec<Need> {
+        if layout.enters_user() {
+            return Vec::new();
+        }
+        let mut needs = Vec::new();
+        let mut need = |capability, purpose: String| {
+            let remedy = "run as root, or add --unshare user".to_string();
+            needs.push(Need { capability, purpose, held: host.can(capability), remedy });
+        };
+        if let Groups::Set(list) = &self.groups
+            && *list != host.groups
+        {
+            need(Capability::CAP_SETGID, "set the supplementary groups".to_string());
+        }
+        if let Some(gid) = self.gid.filter(|gid| !host.gids.contains(gid)) {
+            need(Capability::CAP_SETGID, format!("become gid {gid}"));
+        }
+        if let Some(uid) = self.uid.filter(|uid| !host.uids.contains(uid)) {
+            let name = self.user_name.as_ref().map(|name| format!(" ({})", shown(name))).unwrap_or_default();
+            need(Capability::CAP_SETUID, format!("become uid {uid}{name}"));
+        }
+        needs
+    }
+}
+
+fn missing(object: String, option: &str, inside: u32, outside: u32) -> Failure {
+    let rule = "no range of the map holds it in the INSIDE column";
+    Failure::refused(Stage::Plan, "become", object, rule).hint(format!("add {option} {inside}:{outside}:1"))
+}

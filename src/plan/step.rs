@@ -1,0 +1,134 @@
+//! The steps of a child between its release and the exec: each as data, with its stage and its words. It does none of them.
+
+use std::ffi::CString;
+use std::fmt::{self, Display};
+
+use crate::failure::{Stage, shown};
+use crate::namespace::{Kind, Kinds};
+use crate::request::namespaces::{JoinTarget, Propagation};
+
+/// Steps in one launch at most; a plan of all options has about half as many.
+pub const MAX_STEPS: usize = 48;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Nobody in a namespace that is entered may trace the child or read its memory.
+    Undumpable,
+    Join { kind: Kind, target: JoinTarget },
+    NewTime,
+    TimeOffsets(CString),
+    /// A second clone, in place of the first child, which ends: what only a child of the entered namespaces can have.
+    Carry(Kinds),
+    Loopback,
+    Hostname(CString),
+    Domainname(CString),
+    Propagation(Propagation),
+    /// Makes DIR a mount point and the root, with the old root stacked on it until [`Step::LeaveOldRoot`].
+    Pivot(CString),
+    Chroot(CString),
+    MountProc(CString),
+    LeaveOldRoot,
+    Umask(u32),
+    Chdir { dir: CString, retried: bool },
+    /// The second try of the chdir, if the first was refused.
+    ChdirAgain,
+    /// The working directory is below the new root.
+    InsideRoot,
+    Bounding,
+    /// In ascending order, each once: as the kernel gives them back.
+    Groups(Vec<u32>),
+    Gid(u32),
+    Uid(u32),
+    Capabilities,
+    /// User id 0 can't be taken back.
+    Irrevocable,
+    NoNewPrivs,
+    /// All from 3 up are closed, but for these, which are in ascending order.
+    Descriptors(Vec<i32>),
+}
+
+impl Step {
+    pub fn stage(&self) -> Stage {
+        match self {
+            Step::Undumpable | Step::Join { .. } => Stage::Join,
+            Step::NewTime | Step::TimeOffsets(_) => Stage::TimeOffset,
+            Step::Carry(_) => Stage::Clone,
+            Step::Loopback => Stage::Loopback,
+            Step::Hostname(_) => Stage::Hostname,
+            Step::Domainname(_) => Stage::Domainname,
+            Step::Propagation(_) => Stage::Propagation,
+            Step::Pivot(_) | Step::Chroot(_) | Step::LeaveOldRoot => Stage::Root,
+            Step::MountProc(_) => Stage::MountProc,
+            Step::Umask(_) => Stage::Umask,
+            Step::Chdir { .. } | Step::ChdirAgain | Step::InsideRoot => Stage::Chdir,
+            Step::Bounding => Stage::Bounding,
+            Step::Groups(_) => Stage::Groups,
+            Step::Gid(_) => Stage::Gid,
+            Step::Uid(_) | Step::Irrevocable => Stage::Uid,
+            Step::Capabilities => Stage::Capabilities,
+            Step::NoNewPrivs => Stage::NoNewPrivs,
+            Step::Descriptors(_) => Stage::Descriptors,
+        }
+    }
+
+    /// The step as a verb and its object: `mount`, `a fresh procfs on /proc`.
+    pub fn words(&self) -> (&'static str, String) {
+        let text = |text: &CString| shown(text.to_string_lossy().as_ref());
+        match self {
+            Step::Undumpable => ("become", "undumpable".to_string()),
+            Step::Join { kind, target } => {
+                ("join", format!("the {kind} namespace {}", shown(target.path(*kind))))
+            }
+            Step::NewTime => ("make", "a new time namespace".to_string()),
+            Step::TimeOffsets(offsets) => ("set", format!("the clocks to {}", text(offsets))),
+            Step::Carry(kinds) if kinds.is_empty() => ("clone", "the command's process".to_string()),
+            Step::Carry(kinds) => ("clone", format!("the command's process with new {kinds}")),
+            Step::Loopback => ("bring up", "the loopback interface".to_string()),
+            Step::Hostname(name) => ("set", format!("the host name to {}", text(name))),
+            Step::Domainname(name) => ("set", format!("the domain name to {}", text(name))),
+            Step::Propagation(how) => ("make", format!("all mounts {}", propagation_word(*how))),
+            Step::Pivot(dir) | Step::Chroot(dir) => ("change the root to", text(dir)),
+            Step::MountProc(dir) => ("mount", format!("a fresh procfs on {}", text(dir))),
+            Step::LeaveOldRoot => ("unmount", "the old root".to_string()),
+            Step::Umask(mask) => ("set", format!("the file mode mask to {mask:04o}")),
+            Step::Chdir { dir, .. } => ("enter", text(dir)),
+            Step::ChdirAgain => ("enter", "the working directory as the new user".to_string()),
+            Step::InsideRoot => ("stay", "below the new root".to_string()),
+            Step::Bounding => ("empty", "the bounding set".to_string()),
+            Step::Groups(list) if list.is_empty() => ("drop", "all supplementary groups".to_string()),
+            Step::Groups(list) => ("set", format!("the supplementary groups to {}", few(list))),
+            Step::Gid(gid) => ("become", format!("gid {gid}")),
+            Step::Uid(uid) => ("become", format!("uid {uid}")),
+            Step::Capabilities => ("empty", "the capability sets".to_string()),
+            Step::Irrevocable => ("make sure", "that uid 0 can't be taken back".to_string()),
+            Step::NoNewPrivs => ("set", "no_new_privs".to_string()),
+            Step::Descriptors(kept) if kept.is_empty() => ("close", "descriptors from 3 up".to_string()),
+            Step::Descriptors(kept) => ("close", format!("descriptors from 3 up, but for {}", few(kept))),
+        }
+    }
+}
+
+impl Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (verb, object) = self.words();
+        write!(f, "{verb} {object}")
+    }
+}
+
+pub fn propagation_word(how: Propagation) -> &'static str {
+    match how {
+        Propagation::Private => "private",
+        Propagation::Slave => "slave",
+        Propagation::Shared => "shared",
+        Propagation::Unchanged => "unchanged",
+    }
+}
+
+fn few<T: Display>(list: &[T]) -> String {
+    const SHOWN: usize = 8;
+    let words: Vec<_> = list.iter().take(SHOWN).map(T::to_string).collect();
+    match list.len() {
+        0..=SHOWN => words.join(" "),
+        count => format!("{} and {} more", words.join(" "), count - SHOWN),
+    }
+}

@@ -1,0 +1,142 @@
+//! Tells plan, start, end and failure, as text or JSON, each record in one write(2). The only room that knows the report's JSON.
+
+mod json;
+mod text;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::Mode;
+use nix::unistd::write;
+
+use crate::failure::{Failure, Stage, shown};
+use crate::launch::{Held, Launched};
+use crate::plan::Plan;
+use crate::request::report::{Form, Place, ReportArgs};
+use crate::supervise::End;
+use crate::sys;
+
+pub use text::coloured;
+
+/// Where reports go, and how they are told.
+pub struct Report {
+    form: Form,
+    quiet: bool,
+    verbose: bool,
+    to: To,
+    /// Whether somebody said where or how, and so counts on it: then a report that can't be written is a failure.
+    said: bool,
+}
+
+enum To {
+    Standard(i32),
+    Descriptor(BorrowedFd<'static>),
+    File(OwnedFd),
+}
+
+/// One row of what this machine allows.
+pub struct Finding {
+    pub check: String,
+    pub answer: Result<(), Failure>,
+}
+
+impl Report {
+    /// Opens the place that was named. A file is appended to, and made with mode 0666 less the mask.
+    pub fn open(args: &ReportArgs) -> Result<Report, Failure> {
+        let to = match &args.report_to {
+            None if args.dry_run || args.doctor => To::Standard(1),
+            None => To::Standard(2),
+            Some(Place::Path(path)) => {
+                let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+                let failed = |errno| Failure::errno(Stage::Report, "open", shown(path), errno);
+                To::File(open(path, flags, Mode::from_bits_truncate(0o666)).map_err(failed)?)
+            }
+            Some(Place::Descriptor(number)) => {
+                let failed = |errno| Failure::errno(Stage::Report, "write to", format!("fd:{number}"), errno);
+                let fd = sys::borrowed(*number).ok_or_else(|| failed(Errno::EBADF))?;
+                let flags = fcntl(fd, FcntlArg::F_GETFL).map_err(failed)?;
+                if flags & libc::O_ACCMODE == libc::O_RDONLY {
+                    return Err(failed(Errno::EBADF));
+                }
+                To::Descriptor(fd)
+            }
+        };
+        let form = args.report.unwrap_or_default();
+        let said = args.report.is_some() || args.report_to.is_some() || args.dry_run || args.doctor;
+        Ok(Report { form, quiet: args.quiet, verbose: args.verbose, to, said })
+    }
+
+    pub fn planned(&self, plan: &Plan) -> Result<(), Failure> {
+        self.tell(match self.form {
+            Form::Text => text::plan(plan),
+            Form::Json => json::plan(plan),
+        })
+    }
+
+    /// To be told before the command can run.
+    pub fn started(&self, plan: &Plan, held: &Held) -> Result<(), Failure> {
+        if self.quiet {
+            return Ok(());
+        }
+        self.tell(match self.form {
+            Form::Text if self.verbose => text::plan(plan) + &text::steps(plan, held) + &text::started(plan, held),
+            Form::Text => text::started(plan, held),
+            Form::Json => json::started(plan, held),
+        })
+    }
+
+    pub fn ended(&self, plan: &Plan, launched: &Launched, end: &End) -> Result<(), Failure> {
+        match self.form {
+            _ if self.quiet => Ok(()),
+            Form::Text if self.verbose => self.tell(text::ended(plan, end)),
+            Form::Text => Ok(()),
+            Form::Json => self.tell(json::ended(launched, end)),
+        }
+    }
+
+    /// Tells a failure where reports go; whether standard error has been told by that.
+    pub fn failed(&self, failure: &Failure) -> bool {
+        match (self.form, &self.to) {
+            (Form::Text, To::Standard(_)) => false,
+            (Form::Text, _) => {
+                let _ = self.tell(text::failed(failure));
+                false
+            }
+            (Form::Json, to) => self.tell(json::failed(failure)).is_ok() && matches!(to, To::Standard(2)),
+        }
+    }
+
+    pub fn found(&self, findings: &[Finding]) -> Result<(), Failure> {
+        self.tell(match self.form {
+            Form::Text => text::findings(findings),
+            Form::Json => findings.iter().map(json::finding).collect(),
+        })
+    }
+
+    /// One write(2). What nobody asked for is not waited for, and not missed.
+    fn tell(&self, record: String) -> Result<(), Failure> {
+        let fd = match &self.to {
+            To::Standard(number) => sys::borrowed(*number).expect("a standard stream has a number"),
+            To::Descriptor(fd) => *fd,
+            To::File(file) => file.as_fd(),
+        };
+        if !self.said && poll(&mut [PollFd::new(fd, PollFlags::POLLOUT)], PollTimeout::ZERO) == Ok(0) {
+            return Ok(());
+        }
+        let answer = loop {
+            match write(fd, record.as_bytes()) {
+                Err(Errno::EINTR) => continue,
+                answer => break answer,
+            }
+        };
+        let failed = |errno| Failure::errno(Stage::Report, "write", "the report", errno);
+        match answer {
+            _ if !self.said => Ok(()),
+            Ok(count) if count == record.len() => Ok(()),
+            Ok(_) => Err(failed(Errno::ENOSPC)),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+}
