@@ -185,7 +185,7 @@ pub fn shown(text: impl AsRef<OsStr>) -> String {
                 c => out.push(c),
             }
         }
-        chunk.invalid().iter().for_each(|b| escape(&mut out, b));
+        chunk.invalid().iter().for_each(|b| escape(&mut out, *b));
     }
     out
 }

@@ -15,6 +15,7 @@ pub fn failure(error: &clap::Error) -> Failure {
         (Some(option), _) => shown(option),
         (None, _) => String::new(),
     };
+    let unknown = text(error, ContextKind::InvalidArg).map(shown).unwrap_or_default();
     let refuse = |verb, object: &str, rule: String| Failure::refused(Stage::Usage, verb, object, rule);
     let failure = match error.kind() {
         ErrorKind::MissingRequiredArgument if is_command(error) => {
@@ -23,7 +24,7 @@ pub fn failure(error: &clap::Error) -> Failure {
         ErrorKind::MissingRequiredArgument => {
             refuse("start", "", format!("it needs {}", option.unwrap_or_default()))
         }
-        ErrorKind::UnknownArgument => refuse("take", &object, "there is no such option".to_string()),
+        ErrorKind::UnknownArgument => refuse("take", &unknown, "there is no such option".to_string()),
         ErrorKind::ArgumentConflict => match text(error, ContextKind::PriorArg).map(|arg| option_word(&arg)) {
             Some(prior) if Some(&prior) != option.as_ref() => {
                 refuse("take", &object, format!("it contradicts {prior}"))
