@@ -1,0 +1,174 @@
+//! The machine under test: what it can do, who calls seclude on it, and how a call ends. It asserts nothing about seclude.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+/// Milliseconds that one call of seclude may take.
+const PATIENCE: u16 = 30_000;
+/// A user whom no database knows and to whom nothing is granted.
+pub const STRANGER: u32 = 61_234;
+/// A user to whom the test's own /etc/subuid and /etc/subgid grant [`GRANT`].
+pub const GRANTED: u32 = 61_235;
+/// The first of 65536 ids that are granted.
+pub const GRANT: u32 = 700_000;
+
+/// Whether this machine can do all of `words`. What SECLUDE_TEST_CAN lists and is absent fails; what is absent and
+/// unlisted is skipped aloud.
+///
+/// The words: `root` (all capabilities, in the initial user namespace), `userns` (whoever runs the tests can make user
+/// namespaces), `subids` (whoever runs the tests has grants and the helpers), and the name of any program.
+pub fn can(words: &[&str]) -> bool {
+    let promised = std::env::var("SECLUDE_TEST_CAN").unwrap_or_default();
+    let absent: Vec<_> = words.iter().filter(|word| !has(word)).collect();
+    if let Some(word) = absent.iter().find(|word| promised.split(',').any(|promise| promise == ***word)) {
+        panic!("SECLUDE_TEST_CAN promises {word}, and this machine can't");
+    }
+    if !absent.is_empty() {
+        let test = thread::current().name().unwrap_or("a test").to_string();
+        // Past the harness, which would keep it to itself.
+        let _ = std::io::stderr().write_all(format!("SKIPPED {test}: this machine lacks {absent:?}\n").as_bytes());
+    }
+    absent.is_empty()
+}
+
+fn has(word: &str) -> bool {
+    match word {
+        "root" => is_root() && in_initial_user_namespace(),
+        "userns" => Command::new("unshare").args(["-U", "true"]).output().is_ok_and(|out| out.status.success()),
+        "subids" => {
+            let mapped = "unshare -U --map-users=auto --map-groups=auto true 2>/dev/null";
+            program("newuidmap") && Command::new("sh").args(["-c", mapped]).status().is_ok_and(|s| s.success())
+        }
+        name => program(name),
+    }
+}
+
+fn program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(name).is_file())
+}
+
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+fn in_initial_user_namespace() -> bool {
+    fs::read_link("/proc/self/ns/user").is_ok_and(|link| link == Path::new("user:[4026531837]"))
+}
+
+/// The seclude of this build, where every user of the machine can execute it.
+pub fn seclude() -> &'static Path {
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    COPY.get_or_init(|| {
+        let copy = scratch("bin").join("seclude");
+        fs::copy(env!("CARGO_BIN_EXE_seclude"), &copy).expect("the binary can be copied");
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("its mode can be set");
+        copy
+    })
+}
+
+/// A new directory that everyone may enter and only its maker may change.
+pub fn scratch(name: &str) -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let dir = std::env::temp_dir().join(format!("seclude-test-{}-{number}-{name}", std::process::id()));
+    fs::create_dir_all(&dir).expect("a scratch directory can be made");
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("its mode can be set");
+    dir
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Exit status; `None` where a signal ended it.
+    pub status: Option<i32>,
+    pub signal: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+/// Calls `program` with `args`, standard input from /dev/null, and waits for its end.
+pub fn run(program: impl AsRef<OsStr>, args: &[&str]) -> Outcome {
+    let mut command = Command::new(program);
+    command.args(args);
+    finish(&mut command)
+}
+
+/// Calls seclude as whoever runs the tests.
+pub fn call(args: &[&str]) -> Outcome {
+    run(seclude(), args)
+}
+
+/// Calls seclude as another user without groups; takes root.
+pub fn call_as(uid: u32, args: &[&str]) -> Outcome {
+    finish(Command::new(seclude()).args(args).uid(uid).gid(uid).current_dir("/"))
+}
+
+/// Calls seclude as another user on a machine whose files of /etc (`"subuid"`, `"group"`, …) hold what is given; takes
+/// root and unshare(1), and changes nothing outside a mount namespace of its own.
+pub fn call_with_etc(etc: &BTreeMap<&str, String>, uid: u32, args: &[&str]) -> Outcome {
+    let dir = scratch("etc");
+    let mut script = String::from("set -e\n");
+    for (name, text) in etc {
+        fs::write(dir.join(name), text).expect("a file can be written");
+        script += &format!("[ -e /etc/{name} ] || : > /etc/{name}\nmount --bind {}/{name} /etc/{name}\n", dir.display());
+    }
+    script += &format!("exec setpriv --reuid {uid} --regid {uid} --clear-groups \"$@\"");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]);
+    finish(command.arg(seclude()).args(args).current_dir("/"))
+}
+
+/// The /etc files that grant [`GRANTED`] its ids.
+pub fn grants() -> BTreeMap<&'static str, String> {
+    let line = format!("{GRANTED}:{GRANT}:65536\n");
+    BTreeMap::from([("subuid", line.clone()), ("subgid", line)])
+}
+
+/// Starts a command, and waits for its end and for that of its output.
+pub fn finish(command: &mut Command) -> Outcome {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    end(child.unwrap_or_else(|error| panic!("{command:?}: {error}")))
+}
+
+/// Waits for the end of a child whose standard output and error are pipes; kills one that takes too long.
+pub fn end(mut child: Child) -> Outcome {
+    fn drained(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = from.read_to_end(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    }
+    let out = child.stdout.take().map(drained);
+    let err = child.stderr.take().map(drained);
+    if !ends_within(&child, PATIENCE) {
+        let _ = child.kill();
+        let _ = child.wait();
+        panic!("{child:?} was still there after {PATIENCE} ms");
+    }
+    let status = child.wait().expect("our own child");
+    let text = |thread: Option<thread::JoinHandle<String>>| thread.map(|t| t.join().expect("read")).unwrap_or_default();
+    Outcome { status: status.code(), signal: status.signal(), out: text(out), err: text(err) }
+}
+
+/// Whether a child ends in that many milliseconds; returns as soon as it does.
+pub fn ends_within(child: &Child, milliseconds: u16) -> bool {
+    let pid = Pid::from_raw(child.id() as i32).expect("a child has a pid");
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).expect("a child that is not reaped has a pidfd");
+    poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], PollTimeout::from(milliseconds)) == Ok(1)
+}
