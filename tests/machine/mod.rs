@@ -1,6 +1,8 @@
 //! The machine under test: what it can do, who calls seclude on it, and how a call ends. It asserts nothing about seclude.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod live;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -101,6 +103,13 @@ pub struct Outcome {
     pub err: String,
 }
 
+impl Outcome {
+    /// Exit status, standard output and standard error, to be compared at once.
+    pub fn seen(&self) -> (Option<i32>, &str, &str) {
+        (self.status, &self.out, &self.err)
+    }
+}
+
 /// Calls `program` with `args`, standard input from /dev/null, and waits for its end.
 pub fn run(program: impl AsRef<OsStr>, args: &[&str]) -> Outcome {
     let mut command = Command::new(program);
@@ -111,6 +120,16 @@ pub fn run(program: impl AsRef<OsStr>, args: &[&str]) -> Outcome {
 /// Calls seclude as whoever runs the tests.
 pub fn call(args: &[&str]) -> Outcome {
     run(seclude(), args)
+}
+
+/// Calls seclude on a shell script.
+pub fn sh(options: &[&str], script: &str) -> Outcome {
+    call(&[options, &["sh", "-c", script]].concat())
+}
+
+/// Calls a shell script in which `"$0"` is seclude: a caller with habits of its own.
+pub fn caller(script: &str) -> Outcome {
+    run("sh", &["-c", script, &seclude().to_string_lossy()])
 }
 
 /// Calls seclude as another user without groups; takes root.
