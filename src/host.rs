@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use caps::{CapSet, Capability};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::unistd;
 
 pub use accounts::Account;
@@ -102,7 +102,9 @@ impl Host {
             KeepFd::All => Vec::new(),
         });
         let open = open.filter(|fd| is_open(*fd)).collect();
-        let signal_mask = SigSet::thread_get_mask()
+        let mut signal_mask = SigSet::empty();
+        // Not pthread_sigmask(3), whose refusals nix takes for success.
+        sigprocmask(SigmaskHow::SIG_BLOCK, None, Some(&mut signal_mask))
             .map_err(|errno| Failure::errno(Stage::Probe, "read", "the signal mask", errno))?;
         Ok(Host {
             uids,
