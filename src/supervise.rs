@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use rustix::process::pidfd_send_signal;
 
@@ -60,14 +60,25 @@ impl Way {
 }
 
 /// Stays until the command has ended. `mask` is what was blocked when seclude was started.
+///
+/// A command whose end can't be awaited is ended: nothing that runs is left to nobody.
 pub fn wait(launched: &Launched, mask: &SigSet) -> Result<End, Failure> {
+    let answer = stay(launched, mask);
+    if answer.is_err() {
+        let _ = pidfd_send_signal(&launched.pidfd, rustix::process::Signal::KILL);
+        let _ = sys::reap(launched.pidfd.as_fd());
+    }
+    answer
+}
+
+fn stay(launched: &Launched, mask: &SigSet) -> Result<End, Failure> {
     let failed = |errno| Failure::errno(Stage::Wait, "wait for", "the command", errno);
     let forwarded: SigSet = FORWARDED.into_iter().collect();
     let signals = SignalFd::with_flags(&forwarded, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)?;
     // What is not passed on works as it does for any program: Ctrl-Z stops us along with the command.
     let mut own = *mask;
     own.extend(&forwarded);
-    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&own), None).map_err(failed)?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&own), None).map_err(failed)?;
     loop {
         let mut fds = [
             PollFd::new(launched.pidfd.as_fd(), PollFlags::POLLIN),
