@@ -10,13 +10,13 @@ mod persist;
 mod proc;
 mod program;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::stat::Mode;
 use rustix::process::{Pid, PidfdFlags, Signal as Kill, pidfd_open, pidfd_send_signal};
 
@@ -33,16 +33,30 @@ use proc::Proc;
 
 /// A child that is killed and reaped unless somebody takes it over.
 struct Guarded {
-    pidfd: OwnedFd,
+    /// `None` once somebody else answers for it.
+    pidfd: Option<OwnedFd>,
     pid: i32,
-    owned: bool,
+}
+
+impl Guarded {
+    fn new(pidfd: OwnedFd, pid: i32) -> Guarded {
+        Guarded { pidfd: Some(pidfd), pid }
+    }
+
+    fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_ref().expect("a child is taken over last").as_fd()
+    }
+
+    fn taken_over(mut self) -> OwnedFd {
+        self.pidfd.take().expect("a child is taken over once")
+    }
 }
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        if self.owned {
-            let _ = pidfd_send_signal(&self.pidfd, Kill::KILL);
-            let _ = sys::reap(self.pidfd.as_fd());
+        if let Some(pidfd) = &self.pidfd {
+            let _ = pidfd_send_signal(pidfd, Kill::KILL);
+            let _ = sys::reap(pidfd.as_fd());
         }
     }
 }
@@ -81,7 +95,7 @@ pub fn hold(plan: &Plan) -> Result<Held<'_>, Failure> {
         let rule = "only a process with one thread is cloned";
         return Err(Failure::refused(Stage::Clone, "clone", "a child", rule));
     }
-    let blocked = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
+    let blocked = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
     blocked
         .and_then(|()| sys::default_sigchld())
         .map_err(|errno| Failure::errno(Stage::Channel, "hold", "signals", errno))?;
@@ -106,14 +120,14 @@ pub fn hold(plan: &Plan) -> Result<Held<'_>, Failure> {
     let Cloned::Parent { pid, pidfd } = cloned.map_err(|errno| explain::clone(errno, plan.layout.cloned))? else {
         unreachable!("the child never returns")
     };
-    let mut child = Guarded { pidfd, pid, owned: true };
+    let mut child = Guarded::new(pidfd, pid);
     drop(child_ends);
     let carried = plan.layout.carried.is_some();
     let user_first = plan.layout.cloned.has(Kind::User);
     let mut place = place(plan, proc.as_ref(), &child, !carried || user_first)?;
     proceed(&parent, &child)?;
     if carried {
-        let message = hear(&parent, &mut child, plan)?;
+        let message = hear(&parent, &child, plan)?;
         if message.kind() != handshake::CARRIED {
             return Err(unspoken("the child spoke out of turn"));
         }
@@ -121,7 +135,7 @@ pub fn hold(plan: &Plan) -> Result<Held<'_>, Failure> {
         place = self::place(plan, proc.as_ref(), &child, !user_first)?;
         proceed(&parent, &child)?;
     }
-    let message = hear(&parent, &mut child, plan)?;
+    let message = hear(&parent, &child, plan)?;
     if message.kind() != handshake::READY {
         return Err(unspoken("the child spoke out of turn"));
     }
@@ -140,21 +154,18 @@ pub fn hold(plan: &Plan) -> Result<Held<'_>, Failure> {
 
 impl Held<'_> {
     /// Lets the command run, and returns once it does.
-    pub fn release(mut self) -> Result<Launched, Failure> {
-        let told = self.parent.go(handshake::RELEASE, self.real_pid);
-        if let Err(errno) = told {
-            return Err(gone(&mut self.child, errno));
+    pub fn release(self) -> Result<Launched, Failure> {
+        if let Err(errno) = self.parent.go(handshake::RELEASE, self.real_pid) {
+            return Err(gone(&self.child, errno));
         }
         match self.parent.hear() {
             Ok(None) => {}
             Ok(Some(message)) => return Err(failure(&message, self.plan)),
-            Err(errno) => return Err(gone(&mut self.child, errno)),
+            Err(errno) => return Err(gone(&self.child, errno)),
         }
-        self.child.owned = false;
         self.kept.stay();
-        let pidfd = self.child.pidfd.try_clone().map_err(|_| unspoken("no descriptor is left"))?;
         let (real_pid, isolated_pid) = (self.real_pid, self.isolated_pid);
-        Ok(Launched { pidfd, real_pid, isolated_pid, started: Instant::now() })
+        Ok(Launched { pidfd: self.child.taken_over(), real_pid, isolated_pid, started: Instant::now() })
     }
 }
 
@@ -167,12 +178,20 @@ struct Place {
 /// Finds the child in /proc and, if this is the one that lives in the new user namespace, writes its maps.
 fn place(plan: &Plan, proc: Option<&Proc>, child: &Guarded, maps_here: bool) -> Result<Option<Place>, Failure> {
     let Some(proc) = proc else { return Ok(None) };
-    let (dir, name) = proc.child(child.pid, child.pidfd.as_fd())?;
+    reach(plan, proc, child, maps_here).map(Some).map_err(|failure| match has_ended(child, PollTimeout::ZERO) {
+        // The files of a dead process refuse all; why it died says more.
+        true => gone(child, Errno::EPIPE),
+        false => failure,
+    })
+}
+
+fn reach(plan: &Plan, proc: &Proc, child: &Guarded, maps_here: bool) -> Result<Place, Failure> {
+    let (dir, name) = proc.child(child.pid, child.pidfd())?;
     if let Some(maps) = plan.maps.as_ref().filter(|_| maps_here) {
         maps::write_all(maps, &dir, &name)?;
     }
     let status = plan.observe.then(|| observe::open(&dir, &name)).transpose()?;
-    Ok(Some(Place { name, status }))
+    Ok(Place { name, status })
 }
 
 fn proceed(parent: &handshake::Parent, child: &Guarded) -> Result<(), Failure> {
@@ -184,7 +203,7 @@ fn proceed(parent: &handshake::Parent, child: &Guarded) -> Result<(), Failure> {
 }
 
 /// The child's next message, which is not a failure.
-fn hear(parent: &handshake::Parent, child: &mut Guarded, plan: &Plan) -> Result<Message, Failure> {
+fn hear(parent: &handshake::Parent, child: &Guarded, plan: &Plan) -> Result<Message, Failure> {
     match parent.hear() {
         Ok(Some(message)) if message.kind() == handshake::FAILED => Err(failure(&message, plan)),
         Ok(Some(message)) => Ok(message),
@@ -200,7 +219,7 @@ fn take_over(carrier: Guarded, pid: i32) -> Result<Guarded, Failure> {
     // It is our child and not yet reaped, so the number is still its own.
     let pidfd = pidfd_open(number, PidfdFlags::empty())
         .map_err(|errno| failed(Errno::from_raw(errno.raw_os_error())))?;
-    let child = Guarded { pidfd, pid, owned: true };
+    let child = Guarded::new(pidfd, pid);
     drop(carrier);
     Ok(child)
 }
@@ -217,18 +236,22 @@ fn failure(message: &Message, plan: &Plan) -> Failure {
     }
 }
 
+fn has_ended(child: &Guarded, patience: PollTimeout) -> bool {
+    matches!(poll(&mut [PollFd::new(child.pidfd(), PollFlags::POLLIN)], patience), Ok(1))
+}
+
 /// The child has fallen silent before the command ran: its wait status says how, unless it is only slow.
-fn gone(child: &mut Guarded, errno: Errno) -> Failure {
-    if errno == Errno::ETIMEDOUT {
-        return unspoken(&format!("it was silent for {} s", handshake::PATIENCE.as_secs()));
+fn gone(child: &Guarded, errno: Errno) -> Failure {
+    match errno {
+        Errno::EPIPE => {}
+        Errno::ETIMEDOUT => return unspoken(&format!("it was silent for {} s", handshake::PATIENCE.as_secs())),
+        errno => return Failure::errno(Stage::Handshake, "hear", "the child", errno),
     }
     // A second's grace at most: the channel closes just before the process ends.
-    let mut ended = [PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN)];
-    if !matches!(poll(&mut ended, PollTimeout::from(1000u16)), Ok(1)) {
+    if !has_ended(child, PollTimeout::from(1000u16)) {
         return unspoken("it closed its channel and lives on");
     }
-    child.owned = false;
-    match sys::reap(child.pidfd.as_fd()) {
+    match sys::reap(child.pidfd()) {
         Ok(ended) if ended.code == libc::CLD_EXITED => unspoken(&format!("it exited with {}", ended.status)),
         Ok(ended) => {
             let name = Signal::try_from(ended.status).map_or("a signal", Signal::as_str);
