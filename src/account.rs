@@ -57,7 +57,9 @@ fn name(text: &str) -> Result<String, String> {
     }
     let starts_well = text.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_');
     if !starts_well {
-        return Err(format!("a name starts with a letter or _, an id is a plain decimal number from 0 to {MAX_ID}"));
+        return Err(format!(
+            "a name starts with a letter or _, an id is a plain decimal number from 0 to {MAX_ID}"
+        ));
     }
     match text.chars().find(|c| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':' | ',')) {
         Some(c) => Err(format!("a name does not contain '{}'", shown(c.to_string()))),
@@ -148,8 +150,26 @@ mod tests {
         assert_eq!("0".parse(), Ok(Principal::Id(0)));
         assert_eq!("4294967294".parse(), Ok(Principal::Id(MAX_ID)));
         let refused = [
-            "", " 5", "5 ", "5x", "-1", "+5", "0x10", "010", "00", "4294967295", "4294967296", "4294967297",
-            "18446744073709551615", "18446744073709551616", "1.5", "1e3", "5abc", "5\n", "٥", "1abc",
+            "",
+            " 5",
+            "5 ",
+            "5x",
+            "-1",
+            "+5",
+            "0x10",
+            "010",
+            "00",
+            "4294967295",
+            "4294967296",
+            "4294967297",
+            "18446744073709551615",
+            "18446744073709551616",
+            "1.5",
+            "1e3",
+            "5abc",
+            "5\n",
+            "٥",
+            "1abc",
         ];
         for text in refused {
             assert!(text.parse::<Principal>().is_err(), "{text:?} was taken");
@@ -158,7 +178,9 @@ mod tests {
 
     #[test]
     fn names_are_what_a_passwd_file_can_hold() {
-        for text in ["root", "_apt", "first.last", "systemd-network", "host$", "CORP\\bob", "user@domain", "jörg"] {
+        for text in
+            ["root", "_apt", "first.last", "systemd-network", "host$", "CORP\\bob", "user@domain", "jörg"]
+        {
             assert_eq!(text.parse(), Ok(Principal::Name(text.to_string())));
         }
         for text in ["a b", "a/b", "../x", "a\nb", "a\u{1b}b", "-root", ".x", "a,b", &"x".repeat(300)] {

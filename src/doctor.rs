@@ -53,11 +53,16 @@ pub fn examine(request: &Request) -> Vec<Finding> {
     let bare = Request { report: Default::default(), command: Vec::new(), ..request.clone() };
     let specific = bare != Request { command: Vec::new(), ..Request::default() };
     let made = Layout::decide(&bare).map(|layout| layout.made).unwrap_or_default();
-    let wanted = |check: &Check| !specific || check.kind.is_some_and(|kind| made.has(kind) && check.options.len() <= 4);
+    let wanted = |check: &Check| {
+        !specific || check.kind.is_some_and(|kind| made.has(kind) && check.options.len() <= 4)
+    };
     let mut findings: Vec<Finding> = checks()
         .into_iter()
         .filter(wanted)
-        .map(|check| Finding { answer: parsed(&check.options).and_then(|probe| attempt(&probe)), check: check.name })
+        .map(|check| Finding {
+            answer: parsed(&check.options).and_then(|probe| attempt(&probe)),
+            check: check.name,
+        })
         .collect();
     if specific {
         findings.push(Finding { check: "all of these options together".to_string(), answer: attempt(&bare) });
@@ -66,7 +71,8 @@ pub fn examine(request: &Request) -> Vec<Finding> {
 }
 
 fn parsed(options: &[String]) -> Result<Request, Failure> {
-    let words = ["seclude"].into_iter().chain(options.iter().map(String::as_str)).chain(["--", "/proc/self/exe"]);
+    let words =
+        ["seclude"].into_iter().chain(options.iter().map(String::as_str)).chain(["--", "/proc/self/exe"]);
     match read(&words.map(OsString::from).collect::<Vec<_>>())? {
         Asked::Request(request) => Ok(*request),
         Asked::Text(_) => unreachable!("no row asks for help"),

@@ -91,7 +91,7 @@ pub struct Failure {
     pub object: String,
     pub cause: Cause,
     /// What to do about it; only where that is known.
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
 }
 
 impl Failure {
@@ -110,7 +110,7 @@ impl Failure {
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into_boxed_str());
         self
     }
 

@@ -161,9 +161,9 @@ fn find_helper(name: &str, privileged: bool) -> Option<PathBuf> {
     let path = if privileged { OsString::new() } else { env::var_os("PATH").unwrap_or_default() };
     let own = env::split_paths(&path).filter(|dir| dir.is_absolute());
     let fixed = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].map(PathBuf::from);
-    own.chain(fixed).map(|dir| dir.join(name)).find(|file| {
-        unistd::access(file, unistd::AccessFlags::X_OK).is_ok() && file.is_file()
-    })
+    own.chain(fixed)
+        .map(|dir| dir.join(name))
+        .find(|file| unistd::access(file, unistd::AccessFlags::X_OK).is_ok() && file.is_file())
 }
 
 fn is_open(fd: i32) -> bool {

@@ -108,7 +108,8 @@ impl IdMap {
             .lines()
             .map(|line| {
                 let mut fields = line.split_whitespace().map(|field| field.parse().ok());
-                let range = IdRange { inside: fields.next()??, outside: fields.next()??, count: fields.next()?? };
+                let range =
+                    IdRange { inside: fields.next()??, outside: fields.next()??, count: fields.next()?? };
                 fields.next().is_none().then_some(range)
             })
             .collect();
@@ -201,7 +202,10 @@ mod tests {
     #[test]
     fn ids_go_through_both_ways() {
         let map = map(&[(0, 1000, 1), (1, 100_000, 65_536)]).unwrap();
-        assert_eq!((map.outside(0), map.outside(65_536), map.outside(65_537)), (Some(1000), Some(165_535), None));
+        assert_eq!(
+            (map.outside(0), map.outside(65_536), map.outside(65_537)),
+            (Some(1000), Some(165_535), None)
+        );
         assert_eq!((map.inside(1000), map.inside(100_001), map.inside(0)), (Some(0), Some(2), None));
     }
 

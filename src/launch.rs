@@ -117,7 +117,8 @@ pub fn hold(plan: &Plan) -> Result<Held<'_>, Failure> {
 
     let cloned_at = Instant::now();
     let cloned = child::clone(plan.layout.cloned, &mut image);
-    let Cloned::Parent { pid, pidfd } = cloned.map_err(|errno| explain::clone(errno, plan.layout.cloned))? else {
+    let Cloned::Parent { pid, pidfd } = cloned.map_err(|errno| explain::clone(errno, plan.layout.cloned))?
+    else {
         unreachable!("the child never returns")
     };
     let mut child = Guarded::new(pidfd, pid);
@@ -176,7 +177,12 @@ struct Place {
 }
 
 /// Finds the child in /proc and, if this is the one that lives in the new user namespace, writes its maps.
-fn place(plan: &Plan, proc: Option<&Proc>, child: &Guarded, maps_here: bool) -> Result<Option<Place>, Failure> {
+fn place(
+    plan: &Plan,
+    proc: Option<&Proc>,
+    child: &Guarded,
+    maps_here: bool,
+) -> Result<Option<Place>, Failure> {
     let Some(proc) = proc else { return Ok(None) };
     reach(plan, proc, child, maps_here).map(Some).map_err(|failure| match has_ended(child, PollTimeout::ZERO) {
         // The files of a dead process refuse all; why it died says more.
@@ -272,17 +278,20 @@ fn open_joins(plan: &Plan) -> Result<Vec<OwnedFd>, Failure> {
         let Step::Join { kind, target } = step else { continue };
         let path = target.path(*kind);
         let failed = |errno| {
-            let failure = Failure::errno(Stage::Join, "open", format!("the {kind} namespace {}", shown(&path)), errno);
+            let failure =
+                Failure::errno(Stage::Join, "open", format!("the {kind} namespace {}", shown(&path)), errno);
             match errno {
                 Errno::EACCES => failure.hint("the process is of another user, or is not to be traced"),
                 _ => failure,
             }
         };
-        let fd = open(&path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty()).map_err(failed)?;
+        let fd = open(&path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())
+            .map_err(failed)?;
         let found = sys::namespace_type(&fd).ok().and_then(Kind::of_flag);
         if found != Some(*kind) {
             let object = format!("{} as a {kind} namespace", shown(&path));
-            let rule = found.map_or("it is no namespace".to_string(), |found| format!("it is of kind {found}"));
+            let rule =
+                found.map_or("it is no namespace".to_string(), |found| format!("it is of kind {found}"));
             return Err(Failure::refused(Stage::Join, "join", object, rule));
         }
         joins.push(fd);

@@ -35,8 +35,15 @@ fn main() -> ExitCode {
 
 fn run(args: &[OsString]) -> anyhow::Result<u8> {
     if sys::is_secure() {
-        let rule = "its file gives it privilege that its caller does not have, and its options would give that away";
-        return Err(Failure::refused(Stage::Usage, "run", "set-uid, set-gid or with file capabilities", rule).into());
+        let rule =
+            "its file gives it privilege that its caller does not have, and its options would give that away";
+        return Err(Failure::refused(
+            Stage::Usage,
+            "run",
+            "set-uid, set-gid or with file capabilities",
+            rule,
+        )
+        .into());
     }
     match request::read(args)? {
         Asked::Text(text) => {
@@ -76,5 +83,7 @@ fn carry_out(request: &Request, report: &Report) -> Result<u8, Failure> {
 }
 
 fn has_colour() -> bool {
-    stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && env::var_os("TERM").is_some_and(|term| term != "dumb")
+    stderr().is_terminal()
+        && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && env::var_os("TERM").is_some_and(|term| term != "dumb")
 }

@@ -36,16 +36,8 @@ const TABLE: [Row; 8] = [
 ];
 
 impl Kind {
-    pub const ALL: [Kind; 8] = [
-        Kind::User,
-        Kind::Pid,
-        Kind::Mount,
-        Kind::Net,
-        Kind::Uts,
-        Kind::Ipc,
-        Kind::Cgroup,
-        Kind::Time,
-    ];
+    pub const ALL: [Kind; 8] =
+        [Kind::User, Kind::Pid, Kind::Mount, Kind::Net, Kind::Uts, Kind::Ipc, Kind::Cgroup, Kind::Time];
 
     const fn row(self) -> &'static Row {
         &TABLE[self as usize]
@@ -91,10 +83,12 @@ impl FromStr for Kind {
         let lower = text.to_ascii_lowercase();
         let bare = lower.strip_prefix("clone_").unwrap_or(&lower);
         let bare = bare.strip_prefix("new").unwrap_or(bare);
-        let found = TABLE.iter().find(|row| bare == row.word || bare == row.file || (bare == "ns" && row.file == "mnt"));
-        found.map(|row| row.kind).ok_or_else(|| {
-            format!("the kinds are {}", Kind::ALL.map(Kind::word).join(" "))
-        })
+        let found = TABLE
+            .iter()
+            .find(|row| bare == row.word || bare == row.file || (bare == "ns" && row.file == "mnt"));
+        found
+            .map(|row| row.kind)
+            .ok_or_else(|| format!("the kinds are {}", Kind::ALL.map(Kind::word).join(" ")))
     }
 }
 
@@ -163,7 +157,10 @@ impl FromStr for Kinds {
         if text.eq_ignore_ascii_case("all") {
             return Ok(Kinds::ALL);
         }
-        text.split(',').map(Kind::from_str).collect::<Result<_, _>>().map_err(|rule| format!("{rule}, or all"))
+        text.split(',')
+            .map(Kind::from_str)
+            .collect::<Result<_, _>>()
+            .map_err(|rule| format!("{rule}, or all"))
     }
 }
 

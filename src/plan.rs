@@ -76,12 +76,7 @@ impl Plan {
 }
 
 /// The child's steps, in the order of the launch.
-fn steps(
-    request: &Request,
-    host: &Host,
-    layout: &Layout,
-    identity: &Identity,
-) -> Result<Vec<Step>, Failure> {
+fn steps(request: &Request, host: &Host, layout: &Layout, identity: &Identity) -> Result<Vec<Step>, Failure> {
     let mut steps = layout.entering(request, host);
     steps.extend(layout.furnishing(request)?);
     steps.extend(request.identity.umask.map(Step::Umask));

@@ -49,7 +49,8 @@ impl Report {
             None if args.dry_run || args.doctor => To::Standard(1),
             None => To::Standard(2),
             Some(Place::Path(path)) => {
-                let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+                let flags =
+                    OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
                 let failed = |errno| Failure::errno(Stage::Report, "open", shown(path), errno);
                 To::File(open(path, flags, Mode::from_bits_truncate(0o666)).map_err(failed)?)
             }
@@ -81,7 +82,9 @@ impl Report {
             return Ok(());
         }
         self.tell(match self.form {
-            Form::Text if self.verbose => text::plan(plan) + &text::steps(plan, held) + &text::started(plan, held),
+            Form::Text if self.verbose => {
+                text::plan(plan) + &text::steps(plan, held) + &text::started(plan, held)
+            }
             Form::Text => text::started(plan, held),
             Form::Json => json::started(plan, held),
         })

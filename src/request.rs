@@ -1,5 +1,6 @@
 //! What may be asked: the command line as one struct per help heading. It knows syntax, and no policy.
 
+mod files;
 pub mod identity;
 pub mod lifetime;
 pub mod namespaces;
@@ -9,7 +10,7 @@ pub mod usage;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
 use crate::failure::Failure;
 
@@ -23,7 +24,7 @@ Exit status: the command's own; 128+N where signal N ended it; 125 where seclude
 #[command(override_usage = "seclude [OPTIONS] [--] COMMAND [ARG]...", disable_help_subcommand = true)]
 pub struct Request {
     /// The command and its arguments; options end at the first word that is no option
-    #[arg(trailing_var_arg = true, value_name = "COMMAND [ARG]", required_unless_present = "doctor")]
+    #[arg(trailing_var_arg = true, value_name = "COMMAND [ARG]", required_unless_present_any = ["doctor", "file"])]
     pub command: Vec<OsString>,
 
     #[command(flatten)]
@@ -46,14 +47,33 @@ pub enum Asked {
     Text(clap::builder::StyledStr),
 }
 
-/// Reads a command line, the program's own name first.
+/// Reads a command line, the program's own name first, and the file of options that it may name.
 pub fn read(args: &[OsString]) -> Result<Asked, Failure> {
-    let asked = Request::command().try_get_matches_from(args);
-    match asked.and_then(|matches| Request::from_arg_matches(&matches)) {
-        Ok(request) => Ok(Asked::Request(Box::new(request))),
-        Err(error) if !error.use_stderr() => Ok(Asked::Text(error.render())),
-        Err(error) => Err(usage::failure(&error)),
+    let mut definition = Request::command();
+    let (request, matches) = match parsed(&mut definition, args) {
+        Ok(parsed) => parsed,
+        Err(error) if !error.use_stderr() => return Ok(Asked::Text(error.render())),
+        Err(error) => return Err(usage::failure(&error)),
+    };
+    let Some(found) = files::read(&request.report, &matches, &mut definition)? else {
+        return Ok(Asked::Request(Box::new(request)));
+    };
+    let mut words: Vec<OsString> =
+        args.iter().take(1).chain(&found.options).chain(args.iter().skip(1)).cloned().collect();
+    if matches.value_source("command").is_none() && !found.command.is_empty() {
+        let ends = OsString::from("--");
+        if words.last() != Some(&ends) {
+            words.push(ends);
+        }
+        words.extend(found.command);
     }
+    let whole = parsed(&mut definition, &words);
+    whole.map(|(request, _)| Asked::Request(Box::new(request))).map_err(|error| usage::failure(&error))
+}
+
+fn parsed(definition: &mut Command, words: &[OsString]) -> Result<(Request, ArgMatches), clap::Error> {
+    let matches = definition.try_get_matches_from_mut(words)?;
+    Request::from_arg_matches(&matches).map(|request| (request, matches))
 }
 
 #[cfg(test)]
@@ -91,7 +111,10 @@ mod tests {
         assert_eq!(told(&["--usr", "0", "id"]), "usage: cannot take --usr: there is no such option");
         assert_eq!(told(&[]), "usage: cannot start: a COMMAND is needed");
         assert_eq!(told(&["--user"]), "usage: cannot take --user: it needs a value, USER[:GROUP]");
-        assert_eq!(told(&["--user", "1:1", "--user", "2:2", "id"]), "usage: cannot take --user: it is given twice");
+        assert_eq!(
+            told(&["--user", "1:1", "--user", "2:2", "id"]),
+            "usage: cannot take --user: it is given twice"
+        );
         assert_eq!(
             told(&["--propagation", "sharde", "id"]),
             "usage: cannot take --propagation sharde: the values are private, slave, shared, unchanged"

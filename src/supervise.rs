@@ -74,7 +74,8 @@ pub fn wait(launched: &Launched, mask: &SigSet) -> Result<End, Failure> {
 fn stay(launched: &Launched, mask: &SigSet) -> Result<End, Failure> {
     let failed = |errno| Failure::errno(Stage::Wait, "wait for", "the command", errno);
     let forwarded: SigSet = FORWARDED.into_iter().collect();
-    let signals = SignalFd::with_flags(&forwarded, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)?;
+    let signals =
+        SignalFd::with_flags(&forwarded, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)?;
     // What is not passed on works as it does for any program: Ctrl-Z stops us along with the command.
     let mut own = *mask;
     own.extend(&forwarded);

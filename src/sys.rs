@@ -31,7 +31,8 @@ pub unsafe fn clone(flags: i32) -> Result<Cloned, Errno> {
         args.flags = (flags | libc::CLONE_PIDFD) as u64;
         args.pidfd = &raw mut pidfd as u64;
         args.exit_signal = libc::SIGCHLD as u64;
-        let answer = Errno::result(libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()));
+        let answer =
+            Errno::result(libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()));
         match answer {
             Err(Errno::ENOSYS | Errno::EPERM) => {
                 let flags = (flags | libc::CLONE_PIDFD | libc::SIGCHLD) as libc::c_ulong;
@@ -65,8 +66,14 @@ pub fn reap(pidfd: BorrowedFd) -> Result<Ended, Errno> {
         let answer = unsafe {
             let (mut info, mut usage): (libc::siginfo_t, libc::rusage) = (zeroed(), zeroed());
             let fd = pidfd.as_raw_fd() as libc::id_t;
-            let answer =
-                libc::syscall(libc::SYS_waitid, libc::P_PIDFD, fd, &raw mut info, libc::WEXITED, &raw mut usage);
+            let answer = libc::syscall(
+                libc::SYS_waitid,
+                libc::P_PIDFD,
+                fd,
+                &raw mut info,
+                libc::WEXITED,
+                &raw mut usage,
+            );
             Errno::result(answer).map(|_| Ended { status: info.si_status(), code: info.si_code, usage })
         };
         if answer.as_ref().err() != Some(&Errno::EINTR) {

@@ -81,9 +81,8 @@ pub fn account(request: &Request, groups: &BTreeMap<String, u32>) -> Result<Opti
     let found = match &spec.user {
         Principal::Name(name) => Some(user(name)?),
         Principal::Id(_) if group.is_some() && !wants_groups => None,
-        Principal::Id(uid) => {
-            User::from_uid(Uid::from_raw(*uid)).map_err(|errno| unreadable("user", &uid.to_string(), errno))?
-        }
+        Principal::Id(uid) => User::from_uid(Uid::from_raw(*uid))
+            .map_err(|errno| unreadable("user", &uid.to_string(), errno))?,
     };
     let uid = match (&spec.user, &found) {
         (Principal::Id(uid), _) => *uid,
@@ -143,5 +142,6 @@ fn unknown(what: &str, name: &str) -> Failure {
 fn unreadable(what: &str, name: &str, errno: Errno) -> Failure {
     let object = format!("{what} {}", shown(name));
     let failure = Failure::errno(Stage::Account, "look up", object, errno);
-    failure.hint(format!("the {what} database can't be read; numbers with their group, as 1000:1000, need none"))
+    failure
+        .hint(format!("the {what} database can't be read; numbers with their group, as 1000:1000, need none"))
 }

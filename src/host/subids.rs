@@ -5,7 +5,6 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::unistd::{Uid, User};
 
 use crate::failure::{Failure, Stage, shown};
 
@@ -31,8 +30,8 @@ impl Login {
         if owner.bytes().all(|b| b.is_ascii_digit()) {
             return owner.parse() == Ok(self.uid);
         }
-        let uid = Uid::from_raw(self.uid);
-        let name = self.name.get_or_insert_with(|| User::from_uid(uid).ok().flatten().map(|user| user.name));
+        let look = || Some(users::get_user_by_uid(self.uid)?.name().to_str()?.to_string());
+        let name = self.name.get_or_insert_with(look);
         name.as_deref() == Some(owner)
     }
 }

@@ -6,15 +6,15 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::sched::{CloneFlags, unshare};
 use nix::fcntl::{OFlag, openat};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd;
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 use rustix::thread::no_new_privs;
 
-use super::child::{NO_INTERPRETER, UNSEARCHABLE};
+use super::child::exec::{NO_INTERPRETER, UNSEARCHABLE};
 use super::proc::read_whole;
 use crate::failure::{Cause, Failure, Stage, shown};
 use crate::idmap::IdMap;
@@ -27,7 +27,8 @@ pub fn clone(errno: Errno, kinds: Kinds) -> Failure {
         true => "a child".to_string(),
         false => format!("a child into new {kinds}"),
     };
-    let failure = |cause| Failure { stage: Stage::Clone, verb: "clone", object: object.clone(), cause, hint: None };
+    let failure =
+        |cause| Failure { stage: Stage::Clone, verb: "clone", object: object.clone(), cause, hint: None };
     let plain = failure(Cause::Errno(errno));
     let because = |text: &str| failure(Cause::Because(errno, text.to_string()));
     match errno {
@@ -43,7 +44,8 @@ pub fn clone(errno: Errno, kinds: Kinds) -> Failure {
     }
 }
 
-const FILTER_HINT: &str = "a container's default filter does this; podman and docker take --security-opt seccomp=FILE";
+const FILTER_HINT: &str =
+    "a container's default filter does this; podman and docker take --security-opt seccomp=FILE";
 
 fn has_kind(kind: Kind) -> bool {
     Path::new("/proc/self/ns").join(kind.file()).exists() || !Path::new("/proc/self/ns").exists()
@@ -80,10 +82,9 @@ fn user_namespace_refused(plain: Failure, because: impl Fn(&str) -> Failure) -> 
         return because("the kernel makes no user namespace in a chroot")
             .hint("enter the tree with pivot_root instead, as --unshare mount --root DIR does");
     }
-    for (file, id, what) in [
-        ("uid_map", unistd::geteuid().as_raw(), "user"),
-        ("gid_map", unistd::getegid().as_raw(), "group"),
-    ] {
+    for (file, id, what) in
+        [("uid_map", unistd::geteuid().as_raw(), "user"), ("gid_map", unistd::getegid().as_raw(), "group")]
+    {
         let map = fs::read_to_string(format!("/proc/self/{file}")).ok();
         if let Some(map) = map.and_then(|text| IdMap::from_kernel(&text))
             && map.outside(id).is_none()
@@ -131,7 +132,9 @@ pub fn map_file(stage: Stage, verb: &'static str, object: &str, errno: Errno, di
 pub fn helper(program: &Path, _child: &OwnedFd) -> Option<String> {
     let shown_program = shown(program);
     if no_new_privs().unwrap_or(false) {
-        return Some(format!("no_new_privs is set here, and {shown_program} needs the privilege of its file"));
+        return Some(format!(
+            "no_new_privs is set here, and {shown_program} needs the privilege of its file"
+        ));
     }
     let meta = fs::metadata(program).ok()?;
     let set_id = meta.permissions().mode() & 0o6000 != 0 && meta.uid() == 0;
@@ -157,7 +160,10 @@ pub fn step(step: &Step, errno: i32, plan: &Plan) -> Failure {
     match (step, errno) {
         (Step::Carry(kinds), errno) => clone(errno, *kinds),
         (Step::Uid(_) | Step::Gid(_) | Step::Groups(_), Errno::EINVAL) if plan.layout.enters_user() => {
-            Failure { cause: Cause::Because(errno, "the user namespace has no such id".to_string()), ..failure }
+            Failure {
+                cause: Cause::Because(errno, "the user namespace has no such id".to_string()),
+                ..failure
+            }
         }
         (Step::Groups(_), Errno::EPERM) if plan.layout.enters_user() => {
             failure.hint("setgroups(2) may be denied in that user namespace: --groups keep leaves them")
@@ -204,7 +210,9 @@ pub fn exec(errno: i32, detail: u32, plan: &Plan) -> Failure {
             let path = tried.map(|path| shown(path.to_string_lossy().as_ref())).unwrap_or_default();
             because(format!("{path} is there, and may not be executed"))
         }
-        Errno::ENOEXEC => because("it is neither a program of this machine's nor a script with a #! line".to_string()),
+        Errno::ENOEXEC => {
+            because("it is neither a program of this machine's nor a script with a #! line".to_string())
+        }
         _ => failure,
     }
 }

@@ -115,7 +115,8 @@ impl Parent {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let timeout = PollTimeout::try_from(left.as_millis().min(60_000) as i32).expect("half a minute fits");
+            let timeout =
+                PollTimeout::try_from(left.as_millis().min(60_000) as i32).expect("half a minute fits");
             match poll(&mut [PollFd::new(self.report.as_fd(), PollFlags::POLLIN)], timeout) {
                 Ok(0) => return Err(Errno::ETIMEDOUT),
                 Err(Errno::EINTR) => continue,

@@ -46,9 +46,8 @@ impl<'a> Image<'a> {
         parent: &handshake::Parent,
     ) -> Image<'a> {
         let exec = &plan.exec;
-        let pointers = |list: &[CString]| {
-            list.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>()
-        };
+        let pointers =
+            |list: &[CString]| list.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>();
         let (envp, inherited) = match &exec.environment {
             Environment::Inherited => (Vec::new(), sys::environ()),
             Environment::Exact(list) => (pointers(list), ptr::null()),

@@ -28,7 +28,9 @@ impl Kept {
                 let object = format!("the {} namespace to {}", spec.kind, shown(&spec.path));
                 let failure = Failure::errno(Stage::Persist, "bind", object, errno);
                 match errno {
-                    Errno::EINVAL => failure.hint("a mount namespace can be bound only below a private mount"),
+                    Errno::EINVAL => {
+                        failure.hint("a mount namespace can be bound only below a private mount")
+                    }
                     _ => failure,
                 }
             };

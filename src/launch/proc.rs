@@ -20,7 +20,8 @@ impl Proc {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let dir = open("/proc", flags, Mode::empty()).map_err(failed)?;
         if fstatfs(&dir).map_err(failed)?.filesystem_type() != PROC_SUPER_MAGIC {
-            let rule = "it is not procfs, and nothing that matters is written to a place that only looks like it";
+            let rule =
+                "it is not procfs, and nothing that matters is written to a place that only looks like it";
             return Err(Failure::refused(Stage::Proc, "use", "/proc", rule)
                 .hint("mount it: mount -t proc proc /proc"));
         }

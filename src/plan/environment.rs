@@ -42,7 +42,12 @@ pub(super) fn decide(request: &Request, host: &Host) -> Result<Exec, Failure> {
         return Err(Failure::refused(Stage::Usage, "start", "", rule));
     };
     if program.is_empty() {
-        return Err(Failure::refused(Stage::Usage, "take", "COMMAND", "it is empty: a name or a path is needed"));
+        return Err(Failure::refused(
+            Stage::Usage,
+            "take",
+            "COMMAND",
+            "it is empty: a name or a path is needed",
+        ));
     }
     let variables = variables(request, host)?;
     let environment = match &variables {
@@ -58,7 +63,13 @@ pub(super) fn decide(request: &Request, host: &Host) -> Result<Exec, Failure> {
     }
     let joined = request.namespaces.join.iter().any(|spec| spec.kinds.has(crate::namespace::Kind::Mount));
     let same_root = request.namespaces.root.is_none() && !joined;
-    Ok(Exec { candidates: candidates(program, path), argv, environment, same_root, signal_mask: host.signal_mask })
+    Ok(Exec {
+        candidates: candidates(program, path),
+        argv,
+        environment,
+        same_root,
+        signal_mask: host.signal_mask,
+    })
 }
 
 /// A name with a slash is a path; any other is looked for in each directory of PATH, an empty one being the current.
@@ -67,12 +78,15 @@ fn candidates(program: &OsStr, path: &OsStr) -> Vec<CString> {
     if program.as_bytes().contains(&b'/') {
         return vec![whole(program.as_bytes().to_vec())];
     }
-    let dirs = path.as_bytes().split(|b| *b == b':');
-    dirs.map(|dir| match dir {
-        [] => whole([b"./", program.as_bytes()].concat()),
-        dir => whole([dir, b"/", program.as_bytes()].concat()),
-    })
-    .collect()
+    let mut candidates = Vec::new();
+    for dir in path.as_bytes().split(|b| *b == b':') {
+        let dir = if dir.is_empty() { b"." } else { dir };
+        let candidate = whole([dir, b"/", program.as_bytes()].concat());
+        if !candidates.contains(&candidate) {
+            candidates.push(candidate);
+        }
+    }
+    candidates
 }
 
 type Variables = Vec<(OsString, OsString)>;
@@ -97,7 +111,8 @@ fn variables(request: &Request, host: &Host) -> Result<Option<Variables>, Failur
         if name.is_empty() {
             return Err(Failure::refused(Stage::Plan, "take", "--env", "a variable has a name before its ="));
         }
-        let caller = || host.environment.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
+        let caller =
+            || host.environment.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
         set(&mut list, name, value.clone().or_else(caller));
     }
     Ok(Some(list))

@@ -84,12 +84,12 @@ impl Chosen {
             GroupsSpec::Keep => None,
             GroupsSpec::None => Some(Vec::new()),
             GroupsSpec::List(list) => Some(list.iter().map(id).collect()),
-            GroupsSpec::Init => Some(host.account.as_ref().and_then(|account| account.groups.clone()).ok_or_else(
-                || {
+            GroupsSpec::Init => {
+                Some(host.account.as_ref().and_then(|account| account.groups.clone()).ok_or_else(|| {
                     let rule = "init takes the groups of a user that the database has: add --user NAME";
                     Failure::refused(Stage::Plan, "take", "--groups init", rule)
-                },
-            )?),
+                })?)
+            }
         };
         let groups = match list {
             None => Wish::Keep,
@@ -146,7 +146,8 @@ impl Identity {
                     return Err(missing(format!("{what} {id}{named}"), option, id, outside));
                 }
                 None if map.inside(outside).is_none() => {
-                    let rule = format!("the command keeps the caller's {what}, which no range holds outside: {map}");
+                    let rule =
+                        format!("the command keeps the caller's {what}, which no range holds outside: {map}");
                     let failure = Failure::refused(Stage::Plan, "keep", format!("{what} {outside}"), rule);
                     return Err(failure.hint(format!("choose one with --user, or add {option} self")));
                 }
@@ -193,17 +194,17 @@ impl Identity {
             let remedy = "run as root, or add --unshare user".to_string();
             needs.push(Need { capability, purpose, held: host.can(capability), remedy });
         };
-        if let Groups::Set(list) = &self.groups
-            && *list != host.groups
-        {
-            need(Capability::CAP_SETGID, "set the supplementary groups".to_string());
+        if let Some(uid) = self.uid.filter(|uid| !host.uids.contains(uid)) {
+            let name = self.user_name.as_ref().map(|name| format!(" ({})", shown(name))).unwrap_or_default();
+            need(Capability::CAP_SETUID, format!("become uid {uid}{name}"));
         }
         if let Some(gid) = self.gid.filter(|gid| !host.gids.contains(gid)) {
             need(Capability::CAP_SETGID, format!("become gid {gid}"));
         }
-        if let Some(uid) = self.uid.filter(|uid| !host.uids.contains(uid)) {
-            let name = self.user_name.as_ref().map(|name| format!(" ({})", shown(name))).unwrap_or_default();
-            need(Capability::CAP_SETUID, format!("become uid {uid}{name}"));
+        if let Groups::Set(list) = &self.groups
+            && *list != host.groups
+        {
+            need(Capability::CAP_SETGID, "set the supplementary groups".to_string());
         }
         needs
     }

@@ -89,8 +89,10 @@ pub(super) fn decide(
         able: host.can(Capability::CAP_SETGID),
     };
     let uid_taken = [chosen.uid.unwrap_or(users.own)];
-    let gid_taken: Vec<u32> =
-        [chosen.gid.unwrap_or(groups.own)].into_iter().chain(chosen.groups.listed().iter().copied()).collect();
+    let gid_taken: Vec<u32> = [chosen.gid.unwrap_or(groups.own)]
+        .into_iter()
+        .chain(chosen.groups.listed().iter().copied())
+        .collect();
     let uid = users.map(&request.namespaces.uid_specs(), &uid_taken)?.written(&users, host);
     let gid = groups.map(&request.namespaces.gid_specs(), &gid_taken)?.written(&groups, host);
     let by_own_id = match gid.writer {
@@ -121,7 +123,8 @@ impl Which<'_> {
             return Ok(taken.into_iter().map(IdRange::same).collect());
         }
         if self.own == 0 && first != 0 {
-            let rule = format!("{} 0 outside is never shown as {first} inside unless a map says so", self.what);
+            let rule =
+                format!("{} 0 outside is never shown as {first} inside unless a map says so", self.what);
             let failure = Failure::refused(Stage::Plan, "choose", format!("a {} map", self.what), rule);
             return Err(failure.hint(format!("say it with {} {first}:0:1", self.option)));
         }
@@ -135,10 +138,12 @@ impl Which<'_> {
             let refuse = |rule: String| Failure::refused(Stage::Plan, "take", object.as_str(), rule);
             match spec {
                 MapSpec::Own => ranges.push(IdRange::same(self.own)),
-                MapSpec::Auto => ranges.extend(self.grants_in_a_row().map_err(refuse).map_err(|failure| {
-                    let kind = if self.what == "uid" { "uids" } else { "gids" };
-                    failure.hint(format!("usermod --add-sub{kind} 100000-165535 USER adds a line"))
-                })?),
+                MapSpec::Auto => {
+                    ranges.extend(self.grants_in_a_row().map_err(refuse).map_err(|failure| {
+                        let kind = if self.what == "uid" { "uids" } else { "gids" };
+                        failure.hint(format!("usermod --add-sub{kind} 100000-165535 USER adds a line"))
+                    })?)
+                }
                 MapSpec::All => {
                     let own = self.host.own_map.iter().flat_map(IdMap::ranges);
                     ranges.extend(own.map(|range| IdRange { outside: range.inside, ..*range }));
@@ -179,14 +184,22 @@ impl Unwritten {
         let zero = ranges.iter().any(|range| range.outside == 0) && side.what == "uid";
         let unmapped = |range: &&IdRange| {
             let known = side.host.own_map.as_ref();
-            known.is_some_and(|own| !own.ranges().iter().any(|has| covers(has.inside, has.last_inside(), range)))
+            known.is_some_and(|own| {
+                !own.ranges().iter().any(|has| covers(has.inside, has.last_inside(), range))
+            })
         };
         let direct = |need| MapPlan { map: self.0.clone(), writer: MapWriter::Direct, need };
-        let need = |capability, purpose: String, remedy: String| {
-            Need { capability, purpose, held: host.can(capability), remedy }
+        let need = |capability, purpose: String, remedy: String| Need {
+            capability,
+            purpose,
+            held: host.can(capability),
+            remedy,
         };
-        if side.able && let Some(range) = ranges.iter().find(unmapped) {
-            let purpose = format!("map {} {range}, which the caller's own user namespace does not hold", side.what);
+        if side.able
+            && let Some(range) = ranges.iter().find(unmapped)
+        {
+            let purpose =
+                format!("map {} {range}, which the caller's own user namespace does not hold", side.what);
             return direct(Some(Need { held: false, ..need(side.capability, purpose, String::new()) }));
         }
         if side.able {
@@ -201,7 +214,9 @@ impl Unwritten {
         }
         let lacking: Vec<String> = ranges
             .iter()
-            .filter(|range| !granted(range, &side.host.grants) && !(range.count == 1 && range.outside == side.own))
+            .filter(|range| {
+                !(granted(range, &side.host.grants) || range.count == 1 && range.outside == side.own)
+            })
             .map(|range| format!("{}-{}", range.outside, range.last_outside()))
             .collect();
         match (&side.host.helper, lacking.is_empty()) {
@@ -217,7 +232,11 @@ impl Unwritten {
                 if !lacking.is_empty() {
                     ways.push(format!("a line of {} that holds {}", side.file, lacking.join(" and ")));
                 }
-                direct(Some(need(side.capability, purpose, format!("without it, that takes {}", ways.join(" and ")))))
+                direct(Some(need(
+                    side.capability,
+                    purpose,
+                    format!("without it, that takes {}", ways.join(" and ")),
+                )))
             }
         }
     }

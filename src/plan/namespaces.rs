@@ -64,7 +64,8 @@ impl Layout {
         let joins = |kind| joined.iter().any(|(other, _)| *other == kind);
         // What is made after a join, what an entered pid namespace takes, and what has its clocks set before
         // anyone lives in it, all take a second clone.
-        let around_user = !joined.is_empty() && !made.is_empty() && (joins(Kind::User) || made.has(Kind::User));
+        let around_user =
+            !joined.is_empty() && !made.is_empty() && (joins(Kind::User) || made.has(Kind::User));
         let carries = made.has(Kind::Time) || joins(Kind::Pid) || around_user;
         let cloned = match carries {
             false => made,
@@ -98,7 +99,8 @@ impl Layout {
         if self.made.has(Kind::Time) {
             steps.push(Step::NewTime);
             let offsets = request.namespaces.time_offset.iter();
-            let lines: Vec<_> = offsets.map(|offset| format!("{} {} 0", offset.clock, offset.seconds)).collect();
+            let lines: Vec<_> =
+                offsets.map(|offset| format!("{} {} 0", offset.clock, offset.seconds)).collect();
             if !lines.is_empty() {
                 let text = CString::new(lines.join("\n")).expect("numbers and words hold no NUL");
                 steps.push(Step::TimeOffsets(text));
@@ -142,7 +144,8 @@ impl Layout {
         let mut need = |capability, purpose: String, remedy: &str| {
             needs.push(Need { capability, purpose, held: host.can(capability), remedy: remedy.to_string() });
         };
-        let around = "add user to --unshare, which makes the command privileged in a user namespace of its own";
+        let around =
+            "add user to --unshare, which makes the command privileged in a user namespace of its own";
         if !self.made.is_empty() && !self.enters_user() {
             need(Capability::CAP_SYS_ADMIN, format!("make new {} namespaces", self.made), around);
         }
@@ -200,7 +203,11 @@ fn check(request: &Request, made: Kinds, joined: &[(Kind, JoinTarget)]) -> Resul
     if let Some(root) = &asked.root {
         let object = format!("--root {}", shown(root));
         refuse_unless(!root.as_os_str().is_empty(), object.clone(), "it is empty: a directory is needed")?;
-        refuse_unless(!is_slash(root), object.clone(), "that is the root already: another directory is needed")?;
+        refuse_unless(
+            !is_slash(root),
+            object.clone(),
+            "that is the root already: another directory is needed",
+        )?;
         let travels = matches!(asked.propagation, Some(Propagation::Shared | Propagation::Unchanged));
         let rule = "its mounts would travel to the caller's namespace: --propagation is private or slave";
         refuse_unless(!(made.has(Kind::Mount) && travels), object, rule)?;

@@ -14,7 +14,10 @@ pub const MAX_STEPS: usize = 48;
 pub enum Step {
     /// Nobody in a namespace that is entered may trace the child or read its memory.
     Undumpable,
-    Join { kind: Kind, target: JoinTarget },
+    Join {
+        kind: Kind,
+        target: JoinTarget,
+    },
     NewTime,
     TimeOffsets(CString),
     /// A second clone, in place of the first child, which ends: what only a child of the entered namespaces can have.
@@ -29,7 +32,10 @@ pub enum Step {
     MountProc(CString),
     LeaveOldRoot,
     Umask(u32),
-    Chdir { dir: CString, retried: bool },
+    Chdir {
+        dir: CString,
+        retried: bool,
+    },
     /// The second try of the chdir, if the first was refused.
     ChdirAgain,
     /// The working directory is below the new root.

@@ -15,12 +15,18 @@ use crate::supervise::{End, Way};
 /// Grows when a member changes its meaning or goes; members may be added without.
 const VERSION: u32 = 1;
 
+/// What every record begins with.
+#[derive(Serialize)]
+struct Record<'a> {
+    seclude: u32,
+    event: &'a str,
+    #[serde(flatten)]
+    body: Value,
+}
+
 fn line(event: &str, body: Value) -> String {
-    let mut record = json!({ "seclude": VERSION, "event": event });
-    if let (Some(record), Value::Object(body)) = (record.as_object_mut(), body) {
-        record.extend(body);
-    }
-    record.to_string() + "\n"
+    let record = Record { seclude: VERSION, event, body };
+    serde_json::to_string(&record).expect("strings and numbers can be written") + "\n"
 }
 
 fn command(plan: &Plan) -> Vec<String> {
@@ -66,8 +72,11 @@ pub fn plan(plan: &Plan) -> String {
         .iter()
         .map(|(kind, target)| json!({ "kind": kind.word(), "path": shown(target.path(*kind)) }))
         .collect();
-    let kept: Vec<_> =
-        layout.persist.iter().map(|spec| json!({ "kind": spec.kind.word(), "path": shown(&spec.path) })).collect();
+    let kept: Vec<_> = layout
+        .persist
+        .iter()
+        .map(|spec| json!({ "kind": spec.kind.word(), "path": shown(&spec.path) }))
+        .collect();
     let groups = match &plan.identity.groups {
         Groups::Keep => json!("keep"),
         Groups::Denied => json!("denied"),
@@ -115,7 +124,9 @@ pub fn started(plan: &Plan, held: &Held) -> String {
         let namespaces: serde_json::Map<_, _> = seen
             .namespaces
             .iter()
-            .map(|(kind, inode)| (kind.word().to_string(), json!({ "inode": inode, "how": how(plan, *kind) })))
+            .map(|(kind, inode)| {
+                (kind.word().to_string(), json!({ "inode": inode, "how": how(plan, *kind) }))
+            })
             .collect();
         body.insert("namespaces".to_string(), Value::Object(namespaces));
         body.insert("enforced".to_string(), enforced(plan, held, seen));
@@ -139,8 +150,10 @@ fn enforced(plan: &Plan, held: &Held, seen: &Observed) -> Value {
         (None, true) => Value::Null,
         (None, false) => json!(gid),
     };
-    let groups: Vec<_> = seen.groups.iter().map(|gid| json!({ "inside": inside(*gid), "outside": gid })).collect();
-    let [inheritable, permitted, effective, bounding, ambient] = seen.capabilities.map(|set| format!("{set:016x}"));
+    let groups: Vec<_> =
+        seen.groups.iter().map(|gid| json!({ "inside": inside(*gid), "outside": gid })).collect();
+    let [inheritable, permitted, effective, bounding, ambient] =
+        seen.capabilities.map(|set| format!("{set:016x}"));
     json!({
         "uid": ids(held.uids, seen.uids),
         "gid": ids(held.gids, seen.gids),
@@ -178,10 +191,8 @@ pub fn ended(launched: &Launched, end: &End) -> String {
 }
 
 fn signal_named(number: i32) -> Value {
-    let name = nix::sys::signal::Signal::try_from(number).map_or_else(
-        |_| format!("SIGRTMIN+{}", number - 34),
-        |signal| signal.as_str().to_string(),
-    );
+    let name = nix::sys::signal::Signal::try_from(number)
+        .map_or_else(|_| format!("SIGRTMIN+{}", number - 34), |signal| signal.as_str().to_string());
     json!({ "number": number, "name": name })
 }
 

@@ -41,7 +41,11 @@ pub fn coloured(failure: &Failure) -> String {
     let stage = failure.stage.word();
     let mark = |text: &str, code: &str| format!("\x1b[{code}m{text}\x1b[0m");
     plain
-        .replacen(&format!("seclude: {stage}:"), &format!("{} {}", mark("seclude:", "1"), mark(&format!("{stage}:"), "1;31")), 1)
+        .replacen(
+            &format!("seclude: {stage}:"),
+            &format!("{} {}", mark("seclude:", "1"), mark(&format!("{stage}:"), "1;31")),
+            1,
+        )
         .replacen("\nseclude: hint:", &format!("\n{} {}", mark("seclude:", "1"), mark("hint:", "1;36")), 1)
 }
 

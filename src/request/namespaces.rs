@@ -91,7 +91,11 @@ pub enum MapSpec {
     Auto,
     /// Every id that the caller's namespace has, as itself.
     All,
-    Range { inside: Principal, outside: Principal, count: u32 },
+    Range {
+        inside: Principal,
+        outside: Principal,
+        count: u32,
+    },
 }
 
 impl FromStr for MapSpec {
@@ -241,8 +245,10 @@ impl FromStr for TimeOffset {
     fn from_str(text: &str) -> Result<TimeOffset, String> {
         const CLOCKS: [&str; 2] = ["monotonic", "boottime"];
         let (clock, seconds) = text.split_once('=').ok_or("SECONDS are needed after =")?;
-        let clock = CLOCKS.into_iter().find(|word| *word == clock).ok_or("the clocks are monotonic, boottime")?;
-        let plain = !seconds.is_empty() && seconds.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit());
+        let clock =
+            CLOCKS.into_iter().find(|word| *word == clock).ok_or("the clocks are monotonic, boottime")?;
+        let plain =
+            !seconds.is_empty() && seconds.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit());
         let value = seconds.parse().ok().filter(|_| plain);
         let seconds = value.ok_or("SECONDS are a whole number, negative or not")?;
         Ok(TimeOffset { clock, seconds })
@@ -266,11 +272,29 @@ mod tests {
 
     #[test]
     fn a_range_has_three_strict_fields() {
-        let range = MapSpec::Range { inside: Principal::Id(0), outside: Principal::Name("bob".into()), count: 1 };
+        let range =
+            MapSpec::Range { inside: Principal::Id(0), outside: Principal::Name("bob".into()), count: 1 };
         assert_eq!("0:bob:1".parse(), Ok(range));
         let refused = [
-            "", "0", "0:0", "0:0:0", "0:0:1:1", "0:0:01", "0:0:-1", "0:4294967296:1", "0:0:4294967296", " 0:0:1",
-            "0:0:1 ", "0 0 1", "0,0,1", "-1:0:1", "+0:0:1", "0x0:0:1", "010:0:1", "0:0:10k", "4294967295:0:1",
+            "",
+            "0",
+            "0:0",
+            "0:0:0",
+            "0:0:1:1",
+            "0:0:01",
+            "0:0:-1",
+            "0:4294967296:1",
+            "0:0:4294967296",
+            " 0:0:1",
+            "0:0:1 ",
+            "0 0 1",
+            "0,0,1",
+            "-1:0:1",
+            "+0:0:1",
+            "0x0:0:1",
+            "010:0:1",
+            "0:0:10k",
+            "4294967295:0:1",
         ];
         for text in refused {
             assert!(text.parse::<MapSpec>().is_err(), "{text:?} was taken");
@@ -303,7 +327,9 @@ mod tests {
     #[test]
     fn offsets_name_their_clock() {
         assert_eq!("boottime=-5".parse(), Ok(TimeOffset { clock: "boottime", seconds: -5 }));
-        for text in ["monotonic", "monotonic=", "realtime=1", "monotonic=1.5", "monotonic=+1", "monotonic=--1"] {
+        for text in
+            ["monotonic", "monotonic=", "realtime=1", "monotonic=1.5", "monotonic=+1", "monotonic=--1"]
+        {
             assert!(text.parse::<TimeOffset>().is_err(), "{text:?} was taken");
         }
     }

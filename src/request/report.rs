@@ -33,6 +33,18 @@ pub struct ReportArgs {
     /// Tell what this machine allows; with other options, only what those need
     #[arg(long, conflicts_with = "dry_run")]
     pub doctor: bool,
+
+    /// Options from a file in JSON, with the long options' names as keys; what is typed wins
+    #[arg(long, value_name = "FILE", group = "file")]
+    pub config: Option<PathBuf>,
+
+    /// The isolation object, or a whole application, of NGINX Unit
+    #[arg(long, value_name = "FILE", group = "file")]
+    pub unit: Option<PathBuf>,
+
+    /// The process and linux parts of an OCI config.json
+    #[arg(long, value_name = "FILE", group = "file")]
+    pub oci: Option<PathBuf>,
 }
 
 use clap::builder::TypedValueParser;

@@ -25,12 +25,14 @@ pub fn failure(error: &clap::Error) -> Failure {
             refuse("start", "", format!("it needs {}", option.unwrap_or_default()))
         }
         ErrorKind::UnknownArgument => refuse("take", &unknown, "there is no such option".to_string()),
-        ErrorKind::ArgumentConflict => match text(error, ContextKind::PriorArg).map(|arg| option_word(&arg)) {
-            Some(prior) if Some(&prior) != option.as_ref() => {
-                refuse("take", &object, format!("it contradicts {prior}"))
+        ErrorKind::ArgumentConflict => {
+            match text(error, ContextKind::PriorArg).map(|arg| option_word(&arg)) {
+                Some(prior) if Some(&prior) != option.as_ref() => {
+                    refuse("take", &object, format!("it contradicts {prior}"))
+                }
+                _ => refuse("take", &object, "it is given twice".to_string()),
             }
-            _ => refuse("take", &object, "it is given twice".to_string()),
-        },
+        }
         ErrorKind::InvalidValue if value.as_deref().unwrap_or_default().is_empty() => {
             let wanted = value_name(error).unwrap_or_else(|| "a value".to_string());
             refuse("take", &object, format!("it needs a value, {wanted}"))
@@ -81,5 +83,7 @@ fn is_command(error: &clap::Error) -> bool {
 }
 
 fn suggestion(error: &clap::Error) -> Option<String> {
-    text(error, ContextKind::SuggestedArg).or_else(|| text(error, ContextKind::SuggestedValue)).map(|word| option_word(&word))
+    text(error, ContextKind::SuggestedArg)
+        .or_else(|| text(error, ContextKind::SuggestedValue))
+        .map(|word| option_word(&word))
 }

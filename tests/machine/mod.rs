@@ -42,7 +42,8 @@ pub fn can(words: &[&str]) -> bool {
     if !absent.is_empty() {
         let test = thread::current().name().unwrap_or("a test").to_string();
         // Past the harness, which would keep it to itself.
-        let _ = std::io::stderr().write_all(format!("SKIPPED {test}: this machine lacks {absent:?}\n").as_bytes());
+        let _ = std::io::stderr()
+            .write_all(format!("SKIPPED {test}: this machine lacks {absent:?}\n").as_bytes());
     }
     absent.is_empty()
 }
@@ -50,10 +51,13 @@ pub fn can(words: &[&str]) -> bool {
 fn has(word: &str) -> bool {
     match word {
         "root" => is_root() && in_initial_user_namespace(),
-        "userns" => Command::new("unshare").args(["-U", "true"]).output().is_ok_and(|out| out.status.success()),
+        "userns" => {
+            Command::new("unshare").args(["-U", "true"]).output().is_ok_and(|out| out.status.success())
+        }
         "subids" => {
             let mapped = "unshare -U --map-users=auto --map-groups=auto true 2>/dev/null";
-            program("newuidmap") && Command::new("sh").args(["-c", mapped]).status().is_ok_and(|s| s.success())
+            program("newuidmap")
+                && Command::new("sh").args(["-c", mapped]).status().is_ok_and(|s| s.success())
         }
         name => program(name),
     }
@@ -144,7 +148,10 @@ pub fn call_with_etc(etc: &BTreeMap<&str, String>, uid: u32, args: &[&str]) -> O
     let mut script = String::from("set -e\n");
     for (name, text) in etc {
         fs::write(dir.join(name), text).expect("a file can be written");
-        script += &format!("[ -e /etc/{name} ] || : > /etc/{name}\nmount --bind {}/{name} /etc/{name}\n", dir.display());
+        script += &format!(
+            "[ -e /etc/{name} ] || : > /etc/{name}\nmount --bind {}/{name} /etc/{name}\n",
+            dir.display()
+        );
     }
     script += &format!("exec setpriv --reuid {uid} --regid {uid} --clear-groups \"$@\"");
     let mut command = Command::new("unshare");
@@ -181,7 +188,9 @@ pub fn end(mut child: Child) -> Outcome {
         panic!("{child:?} was still there after {PATIENCE} ms");
     }
     let status = child.wait().expect("our own child");
-    let text = |thread: Option<thread::JoinHandle<String>>| thread.map(|t| t.join().expect("read")).unwrap_or_default();
+    let text = |thread: Option<thread::JoinHandle<String>>| {
+        thread.map(|t| t.join().expect("read")).unwrap_or_default()
+    };
     Outcome { status: status.code(), signal: status.signal(), out: text(out), err: text(err) }
 }
 

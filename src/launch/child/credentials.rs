@@ -1,0 +1,72 @@
+//! Ids, groups and capabilities as system calls, each read back. Source: credentials(7), capabilities(7).
+#![allow(unsafe_code)]
+
+use libc::{c_int, c_long};
+
+use super::answer::{check, expect};
+
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: c_int,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq)]
+struct CapabilityData {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+pub unsafe fn prctl(option: c_int, value: usize, more: usize) -> Result<c_long, c_int> {
+    // SAFETY: the options used here take numbers only; the last two arguments have to be 0.
+    check(unsafe { libc::syscall(libc::SYS_prctl, option, value, more, 0usize, 0usize) })
+}
+
+/// Real, effective and saved id, of getresuid(2) or getresgid(2).
+pub unsafe fn three(number: c_long) -> Result<[u32; 3], c_int> {
+    let [mut real, mut effective, mut saved] = [0u32; 3];
+    // SAFETY: three pointers to ids, which outlive the call.
+    check(unsafe { libc::syscall(number, &raw mut real, &raw mut effective, &raw mut saved) })?;
+    Ok([real, effective, saved])
+}
+
+pub unsafe fn set_groups(list: &[u32], room: &mut [u32]) -> Result<(), c_int> {
+    // SAFETY: the lengths are those of the slices; the room is one longer than the list, so that more would be seen.
+    unsafe {
+        check(libc::syscall(libc::SYS_setgroups, list.len(), list.as_ptr()))?;
+        let count = check(libc::syscall(libc::SYS_getgroups, room.len(), room.as_mut_ptr()))?;
+        expect(room.get(..count as usize) == Some(list))
+    }
+}
+
+/// Drops every capability that the kernel knows: `EINVAL` is the first that it doesn't. Source: capabilities(7).
+pub unsafe fn empty_bounding_set() -> Result<(), c_int> {
+    for capability in 0..64 {
+        // SAFETY: prctl with numbers.
+        unsafe {
+            match prctl(libc::PR_CAPBSET_DROP, capability, 0) {
+                Err(libc::EINVAL) if capability > 0 => return Ok(()),
+                answer => answer?,
+            };
+            expect(prctl(libc::PR_CAPBSET_READ, capability, 0)? == 0)?;
+        }
+    }
+    Ok(())
+}
+
+pub unsafe fn empty_capability_sets() -> Result<(), c_int> {
+    const NONE: [CapabilityData; 2] = [CapabilityData { effective: 0, permitted: 0, inheritable: 0 }; 2];
+    let mut header = CapabilityHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+    let mut found = [CapabilityData { effective: 1, permitted: 1, inheritable: 1 }; 2];
+    // SAFETY: version 3 takes a header and two structures, which outlive the calls.
+    unsafe {
+        prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as usize, 0)?;
+        check(libc::syscall(libc::SYS_capset, &raw mut header, NONE.as_ptr()))?;
+        check(libc::syscall(libc::SYS_capget, &raw mut header, found.as_mut_ptr()))?;
+    }
+    expect(found == NONE)
+}

@@ -1,0 +1,61 @@
+//! Mounts, root, directory, host name and loopback as system calls. It decides nothing.
+#![allow(unsafe_code)]
+
+use std::mem::zeroed;
+use std::ptr;
+
+use libc::{c_char, c_int, c_long};
+
+use super::answer::{check, expect};
+
+pub unsafe fn mount(
+    source: *const c_char,
+    target: *const c_char,
+    kind: *const c_char,
+    flags: libc::c_ulong,
+) -> Result<(), c_int> {
+    let none = ptr::null::<c_char>();
+    // SAFETY: each pointer is null or a NUL-terminated string of the caller's.
+    check(unsafe { libc::syscall(libc::SYS_mount, source, target, kind, flags, none) }).map(drop)
+}
+
+pub unsafe fn chdir(dir: *const c_char) -> Result<(), c_int> {
+    // SAFETY: a NUL-terminated string of the caller's.
+    check(unsafe { libc::syscall(libc::SYS_chdir, dir) }).map(drop)
+}
+
+/// Device and inode of a path.
+pub unsafe fn identity(path: *const c_char) -> Result<(u64, u64), c_int> {
+    // SAFETY: plain data, filled in by the kernel; the path is a NUL-terminated string of the caller's.
+    unsafe {
+        let mut found: libc::stat = zeroed();
+        check(libc::stat(path, &mut found) as c_long)?;
+        Ok((found.st_dev, found.st_ino))
+    }
+}
+
+pub unsafe fn uname() -> Result<libc::utsname, c_int> {
+    // SAFETY: plain data, filled in by the kernel with NUL-terminated names.
+    unsafe {
+        let mut names: libc::utsname = zeroed();
+        check(libc::uname(&mut names) as c_long).map(|_| names)
+    }
+}
+
+/// Brings up `lo` of the net namespace that the child is in. Source: netdevice(7).
+pub unsafe fn loopback() -> Result<(), c_int> {
+    // SAFETY: the request is plain data with a NUL-terminated name, and outlives the calls.
+    unsafe {
+        let socket =
+            check(libc::syscall(libc::SYS_socket, libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?;
+        let mut request: libc::ifreq = zeroed();
+        request.ifr_name[0] = b'l' as c_char;
+        request.ifr_name[1] = b'o' as c_char;
+        check(libc::syscall(libc::SYS_ioctl, socket, libc::SIOCGIFFLAGS, &raw mut request))?;
+        request.ifr_ifru.ifru_flags |= libc::IFF_UP as i16;
+        check(libc::syscall(libc::SYS_ioctl, socket, libc::SIOCSIFFLAGS, &raw mut request))?;
+        check(libc::syscall(libc::SYS_ioctl, socket, libc::SIOCGIFFLAGS, &raw mut request))?;
+        libc::syscall(libc::SYS_close, socket);
+        expect(request.ifr_ifru.ifru_flags & libc::IFF_UP as i16 != 0)
+    }
+}

@@ -1,0 +1,180 @@
+//! The steps of the plan, each as the system calls that do it and the one that shows it done.
+#![allow(unsafe_code)]
+
+use std::mem::{size_of, zeroed};
+use std::ptr;
+
+use libc::{c_char, c_int, c_long};
+
+use super::super::handshake::{CARRIED, KIND, PROCEED, WORDS};
+use super::super::image::Image;
+use super::answer::{check, expect};
+use super::credentials::{empty_bounding_set, empty_capability_sets, prctl, set_groups, three};
+use super::descriptors::close_gaps;
+use super::place::{chdir, identity, loopback, mount, uname};
+use super::voice::{exit, send, wait};
+use crate::namespace::Kinds;
+use crate::plan::Step;
+use crate::request::namespaces::Propagation;
+
+/// What one step leaves for a later one.
+pub struct Walk {
+    join: usize,
+    /// A chdir that was refused, to be tried again.
+    chdir: *const c_char,
+    /// Device and inode of the new root.
+    root: (u64, u64),
+}
+
+impl Walk {
+    pub fn new() -> Walk {
+        Walk { join: 0, chdir: ptr::null(), root: (0, 0) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`super::run`].
+    pub unsafe fn take(
+        &mut self,
+        step: &Step,
+        image: &mut Image,
+        words: &mut [u32; WORDS],
+    ) -> Result<(), c_int> {
+        // SAFETY: see run; every pointer is to a NUL-terminated string of the plan or to a local of this call.
+        unsafe {
+            match step {
+                Step::Undumpable => prctl(libc::PR_SET_DUMPABLE, 0, 0).map(drop),
+                Step::Join { kind, .. } => {
+                    let fd = image.joins.get(self.join).copied().unwrap_or(-1);
+                    self.join += 1;
+                    check(libc::syscall(libc::SYS_setns, fd, kind.flag())).map(drop)
+                }
+                Step::NewTime => check(libc::syscall(libc::SYS_unshare, libc::CLONE_NEWTIME)).map(drop),
+                Step::TimeOffsets(text) => {
+                    let path = c"self/timens_offsets".as_ptr();
+                    let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+                    let fd = check(libc::syscall(libc::SYS_openat, image.proc, path, flags, 0))?;
+                    let bytes = text.to_bytes();
+                    let written = check(libc::syscall(libc::SYS_write, fd, bytes.as_ptr(), bytes.len()));
+                    libc::syscall(libc::SYS_close, fd);
+                    expect(written? == bytes.len() as c_long)
+                }
+                Step::Carry(kinds) => carry(*kinds, image, words),
+                Step::Loopback => loopback(),
+                Step::Hostname(name) => {
+                    let length = name.to_bytes().len();
+                    check(libc::syscall(libc::SYS_sethostname, name.as_ptr(), length))?;
+                    let names = uname()?;
+                    expect(libc::strcmp(names.nodename.as_ptr(), name.as_ptr()) == 0)
+                }
+                Step::Domainname(name) => {
+                    let length = name.to_bytes().len();
+                    check(libc::syscall(libc::SYS_setdomainname, name.as_ptr(), length))?;
+                    let names = uname()?;
+                    expect(libc::strcmp(names.domainname.as_ptr(), name.as_ptr()) == 0)
+                }
+                Step::Propagation(how) => {
+                    let flag = match how {
+                        Propagation::Private => libc::MS_PRIVATE,
+                        Propagation::Slave => libc::MS_SLAVE,
+                        Propagation::Shared => libc::MS_SHARED,
+                        Propagation::Unchanged => return Ok(()),
+                    };
+                    mount(ptr::null(), c"/".as_ptr(), ptr::null(), libc::MS_REC | flag)
+                }
+                Step::Pivot(dir) => {
+                    mount(dir.as_ptr(), dir.as_ptr(), ptr::null(), libc::MS_BIND | libc::MS_REC)?;
+                    chdir(dir.as_ptr())?;
+                    self.root = identity(c".".as_ptr())?;
+                    let here = c".".as_ptr();
+                    check(libc::syscall(libc::SYS_pivot_root, here, here)).map(drop)
+                }
+                Step::LeaveOldRoot => {
+                    check(libc::syscall(libc::SYS_umount2, c".".as_ptr(), libc::MNT_DETACH))?;
+                    chdir(c"/".as_ptr())?;
+                    expect(identity(c"/".as_ptr())? == self.root)
+                }
+                Step::Chroot(dir) => {
+                    chdir(dir.as_ptr())?;
+                    self.root = identity(c".".as_ptr())?;
+                    check(libc::syscall(libc::SYS_chroot, c".".as_ptr()))?;
+                    chdir(c"/".as_ptr())?;
+                    expect(identity(c"/".as_ptr())? == self.root)
+                }
+                Step::MountProc(dir) => {
+                    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+                    mount(c"proc".as_ptr(), dir.as_ptr(), c"proc".as_ptr(), flags)?;
+                    let mut found: libc::statfs = zeroed();
+                    check(libc::statfs(dir.as_ptr(), &mut found) as c_long)?;
+                    expect(found.f_type == libc::PROC_SUPER_MAGIC)
+                }
+                Step::Umask(mask) => {
+                    libc::syscall(libc::SYS_umask, *mask);
+                    expect(libc::syscall(libc::SYS_umask, *mask) == c_long::from(*mask))
+                }
+                Step::Chdir { dir, retried } => match chdir(dir.as_ptr()) {
+                    Err(libc::EACCES | libc::EPERM) if *retried => {
+                        self.chdir = dir.as_ptr();
+                        Ok(())
+                    }
+                    answer => answer,
+                },
+                Step::ChdirAgain if self.chdir.is_null() => Ok(()),
+                Step::ChdirAgain => chdir(self.chdir),
+                Step::InsideRoot => {
+                    let mut path: [u8; 4096] = [0; 4096];
+                    check(libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()))?;
+                    expect(path.first() == Some(&b'/'))
+                }
+                Step::Bounding => empty_bounding_set(),
+                Step::Groups(list) => set_groups(list, &mut image.groups),
+                Step::Gid(gid) => {
+                    check(libc::syscall(libc::SYS_setresgid, *gid, *gid, *gid))?;
+                    expect(three(libc::SYS_getresgid)? == [*gid; 3])
+                }
+                Step::Uid(uid) => {
+                    check(libc::syscall(libc::SYS_setresuid, *uid, *uid, *uid))?;
+                    expect(three(libc::SYS_getresuid)? == [*uid; 3])
+                }
+                Step::Capabilities => empty_capability_sets(),
+                Step::Irrevocable => {
+                    let unchanged = u32::MAX;
+                    expect(libc::syscall(libc::SYS_setresuid, unchanged, 0, unchanged) == -1)
+                }
+                Step::NoNewPrivs => {
+                    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
+                    expect(prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0)? == 1)
+                }
+                Step::Descriptors(_) => close_gaps(image),
+            }
+        }
+    }
+}
+
+/// A second clone, whose child is the launcher's as this one is, and goes on in its place.
+unsafe fn carry(kinds: Kinds, image: &Image, words: &mut [u32; WORDS]) -> Result<(), c_int> {
+    let flags = kinds.flags() | libc::CLONE_PARENT;
+    // SAFETY: the structure is of the size that is named; a null stack means a copy of this one, and one thread runs.
+    let pid = unsafe {
+        let mut args: libc::clone_args = zeroed();
+        args.flags = flags as u64;
+        match check(libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>())) {
+            Err(libc::ENOSYS | libc::EPERM) => {
+                let none = ptr::null_mut::<libc::c_void>();
+                let flags = (flags | libc::SIGCHLD) as libc::c_ulong;
+                check(libc::syscall(libc::SYS_clone, flags, none, none, none, none))?
+            }
+            answer => answer?,
+        }
+    };
+    // SAFETY: see run.
+    unsafe {
+        if pid != 0 {
+            exit();
+        }
+        words[KIND] = CARRIED;
+        send(image.report, words);
+        wait(image.go, PROCEED);
+    }
+    Ok(())
+}
