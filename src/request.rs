@@ -21,10 +21,10 @@ Exit status: the command's own; 128+N where signal N ended it; 125 where seclude
 /// Launches COMMAND as another user, in namespaces of its own, and reports its real and its isolated pid
 #[derive(Parser, Clone, Default, PartialEq, Eq, Debug)]
 #[command(name = "seclude", version, max_term_width = 100, after_help = EXIT_STATUS)]
-#[command(override_usage = "seclude [OPTIONS] [--] COMMAND [ARG]...", disable_help_subcommand = true)]
+#[command(override_usage = "seclude [OPTIONS] [--] COMMAND [ARG]...", next_line_help = true)]
 pub struct Request {
     /// The command and its arguments; options end at the first word that is no option
-    #[arg(trailing_var_arg = true, value_name = "COMMAND [ARG]", required_unless_present_any = ["doctor", "file"])]
+    #[arg(trailing_var_arg = true, hide = true, value_name = "COMMAND", required_unless_present_any = ["doctor", "file"])]
     pub command: Vec<OsString>,
 
     #[command(flatten)]

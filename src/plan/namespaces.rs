@@ -36,6 +36,13 @@ impl Layout {
         let maps = !(asked.map.is_empty() && asked.map_uid.is_empty() && asked.map_gid.is_empty());
         let union = |kinds: &[Kinds]| kinds.iter().copied().fold(Kinds::NONE, Kinds::and);
         let shared = union(&asked.share);
+        let absent = shared.without(union(&asked.unshare));
+        if !absent.is_empty() {
+            return Err(refuse(
+                format!("--share {absent}"),
+                "it takes kinds out of --unshare, which does not have it",
+            ));
+        }
         let mut made = union(&asked.unshare).without(shared);
         if maps && shared.has(Kind::User) {
             return Err(refuse("--share user".to_string(), "id maps are of a new user namespace"));

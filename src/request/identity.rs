@@ -11,11 +11,11 @@ use crate::account::{GroupsSpec, Principal, UserSpec};
 #[command(next_help_heading = "Identity")]
 pub struct IdentityArgs {
     /// Become this user, as seen inside the user namespace: a name or a number
-    #[arg(short, long, value_name = "USER[:GROUP]")]
+    #[arg(short, long, value_name = "USER[:GROUP]", allow_hyphen_values = true)]
     pub user: Option<UserSpec>,
 
     /// The primary group; replaces the user's own
-    #[arg(short, long, value_name = "GROUP")]
+    #[arg(short, long, value_name = "GROUP", allow_hyphen_values = true)]
     pub group: Option<Principal>,
 
     /// Supplementary groups: init (the user's), keep, none, or a list
@@ -43,7 +43,7 @@ pub struct IdentityArgs {
     pub chdir: Option<PathBuf>,
 
     /// The file mode mask, in octal
-    #[arg(long, value_name = "OCTAL", value_parser = umask)]
+    #[arg(long, value_name = "OCTAL", value_parser = umask, allow_hyphen_values = true)]
     pub umask: Option<u32>,
 
     /// The command's own name for itself

@@ -8,7 +8,7 @@ use clap::Args;
 #[command(next_help_heading = "Lifetime")]
 pub struct LifetimeArgs {
     /// Descriptors from 3 up that stay open, or all; the others are closed
-    #[arg(long, value_name = "N[,N]...|all")]
+    #[arg(long, value_name = "N[,N]...|all", allow_hyphen_values = true)]
     pub keep_fd: Vec<KeepFd>,
 }
 

@@ -18,7 +18,7 @@ pub struct NamespaceArgs {
     pub unshare: Vec<Kinds>,
 
     /// Take kinds out of --unshare all
-    #[arg(long, value_name = "KIND[,KIND]...", requires = "unshare")]
+    #[arg(long, value_name = "KIND[,KIND]...")]
     pub share: Vec<Kinds>,
 
     /// Enter existing namespaces: those of a process, or one kept at a path
@@ -30,19 +30,19 @@ pub struct NamespaceArgs {
     pub persist: Vec<PersistSpec>,
 
     /// Map user ids: a range, or self, auto, all; repeatable
-    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT")]
+    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", allow_hyphen_values = true)]
     pub map_uid: Vec<MapSpec>,
 
     /// Map group ids: a range, or self, auto, all; repeatable
-    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT")]
+    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", allow_hyphen_values = true)]
     pub map_gid: Vec<MapSpec>,
 
-    /// Map both: the caller's own ids, all that subuid and subgid grant, or every id
+    /// Map both: one's own ids, all that subuid and subgid grant, or every id
     #[arg(long, value_name = "self|auto|all", value_parser = map_word)]
     pub map: Vec<MapSpec>,
 
     /// Forbid setgroups(2) in the new user namespace
-    #[arg(long, value_name = "deny", value_enum)]
+    #[arg(long, value_name = "deny", value_enum, hide_possible_values = true)]
     pub setgroups: Option<Setgroups>,
 
     /// The host name in the new uts namespace
@@ -57,8 +57,8 @@ pub struct NamespaceArgs {
     #[arg(long, value_name = "CLOCK=SECONDS")]
     pub time_offset: Vec<TimeOffset>,
 
-    /// How mounts travel between the new mount namespace and the old: private unless said
-    #[arg(long, value_name = "HOW", value_enum)]
+    /// Whether mounts travel to and from the new mount namespace: private (the default), slave, shared, unchanged
+    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
     pub propagation: Option<Propagation>,
 
     /// Mount a fresh /proc, or at DIR, for the new pid namespace

@@ -19,7 +19,7 @@ pub struct ReportArgs {
     pub verbose: bool,
 
     /// The report's form, failures included
-    #[arg(long, value_name = "FORM", value_enum)]
+    #[arg(long, value_name = "text|json", value_enum, hide_possible_values = true)]
     pub report: Option<Form>,
 
     /// Where the report goes; a file is appended to, one write per line

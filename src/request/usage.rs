@@ -39,7 +39,8 @@ pub fn failure(error: &clap::Error) -> Failure {
         }
         ErrorKind::InvalidValue => {
             let values = text(error, ContextKind::ValidValue).unwrap_or_default();
-            refuse("take", &object, format!("the values are {values}"))
+            let verb = if values.contains(',') { "values are" } else { "only value is" };
+            refuse("take", &object, format!("the {verb} {values}"))
         }
         ErrorKind::ValueValidation => {
             let rule = error.source().map(|rule| rule.to_string()).unwrap_or_default();
