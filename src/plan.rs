@@ -1,5 +1,6 @@
 //! What will be done, decided whole before anything is done. Pure: no syscall is made here, no file is read, no clock.
 
+mod chosen;
 mod environment;
 mod identity;
 mod maps;
@@ -15,6 +16,8 @@ pub use identity::{Groups, Identity};
 pub use maps::{MapPlan, MapWriter, Maps};
 pub use namespaces::Layout;
 pub use step::Step;
+
+use chosen::Chosen;
 
 use crate::failure::{Failure, Stage};
 use crate::host::Host;
@@ -50,9 +53,9 @@ impl Plan {
     /// [`Plan::permitted`].
     pub fn new(request: &Request, host: &Host) -> Result<Plan, Failure> {
         let layout = Layout::decide(request)?;
-        let chosen = identity::Chosen::decide(request, host)?;
+        let chosen = Chosen::decide(request, host)?;
         let maps = maps::decide(request, host, &layout, &chosen)?;
-        let identity = chosen.settle(host, &layout, maps.as_ref())?;
+        let identity = Identity::settle(chosen, host, &layout, maps.as_ref())?;
         let exec = environment::decide(request, host)?;
         let steps = steps(request, host, &layout, &identity)?;
         let mut needs = layout.needs(request, host);

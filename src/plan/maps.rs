@@ -4,7 +4,7 @@ use caps::Capability;
 use std::path::PathBuf;
 
 use super::Need;
-use super::identity::Chosen;
+use super::chosen::Chosen;
 use super::namespaces::Layout;
 use crate::account::Principal;
 use crate::failure::{Failure, Stage};
