@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use crate::failure::Failure;
-use crate::host::Host;
+use crate::host::{self, Host};
 use crate::launch;
 use crate::namespace::Kind;
 use crate::plan::{Layout, Plan};
@@ -84,6 +84,6 @@ fn attempt(request: &Request) -> Result<(), Failure> {
     let mut request = request.clone();
     request.command = vec![OsString::from("/proc/self/exe")];
     let host = Host::probe(&request)?;
-    let plan = Plan::new(&request, &host)?;
+    let plan = Plan::new(&request, &host).map_err(host::named)?;
     launch::hold(&plan).map(drop)
 }

@@ -79,6 +79,15 @@ pub enum Cause {
     Helper { program: PathBuf, status: Option<ExitStatus>, stderr: String },
     /// A rule of seclude's, stated.
     Refused(String),
+    /// An id inside that the command takes and no range of the maps holds.
+    Unheld(Unheld),
+}
+
+/// Which id it is that the maps don't hold; its name, where it has one, is asked for only once this has happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unheld {
+    Uid(u32),
+    Gid(u32),
 }
 
 /// A launch that did not happen: everything that a person needs to mend it.
@@ -137,6 +146,7 @@ impl Failure {
             Cause::Errno(errno) => format!("{} ({})", errno.desc(), name(*errno)),
             Cause::Because(errno, text) => format!("{text} ({})", name(*errno)),
             Cause::Refused(rule) => rule.clone(),
+            Cause::Unheld(_) => "no range of the map holds it in the INSIDE column".to_string(),
             Cause::Helper { program, status, stderr } => {
                 let end = match status {
                     Some(status) => status.to_string(),

@@ -19,7 +19,7 @@ pub use accounts::Account;
 pub use subids::SubRange;
 
 use crate::account::Principal;
-use crate::failure::{Failure, Stage};
+use crate::failure::{Cause, Failure, Stage, Unheld, shown};
 use crate::idmap::IdMap;
 use crate::request::Request;
 use crate::request::lifetime::KeepFd;
@@ -122,6 +122,19 @@ impl Host {
 
     pub fn can(&self, capability: Capability) -> bool {
         self.capabilities.contains(&capability)
+    }
+}
+
+/// Adds its name to an id that was refused.
+pub fn named(failure: Failure) -> Failure {
+    let name = match failure.cause {
+        Cause::Unheld(Unheld::Uid(uid)) => users::get_user_by_uid(uid).map(|user| shown(user.name())),
+        Cause::Unheld(Unheld::Gid(gid)) => users::get_group_by_gid(gid).map(|group| shown(group.name())),
+        _ => None,
+    };
+    match name {
+        Some(name) => Failure { object: format!("{} ({name})", failure.object), ..failure },
+        None => failure,
     }
 }
 

@@ -11,7 +11,7 @@ use seclude::host::Host;
 use seclude::plan::Plan;
 use seclude::report::{Report, coloured};
 use seclude::request::{Asked, Request};
-use seclude::{doctor, launch, request, supervise, sys};
+use seclude::{doctor, host, launch, request, supervise, sys};
 
 /// What seclude ends with where it refuses or fails.
 const REFUSED: u8 = 125;
@@ -69,7 +69,7 @@ fn carry_out(request: &Request, report: &Report) -> Result<u8, Failure> {
         return Ok(if findings.iter().all(|finding| finding.answer.is_ok()) { 0 } else { REFUSED });
     }
     let host = Host::probe(request)?;
-    let plan = Plan::new(request, &host)?;
+    let plan = Plan::new(request, &host).map_err(host::named)?;
     if request.report.dry_run {
         return report.planned(&plan).map(|()| 0);
     }

@@ -7,7 +7,7 @@ use super::maps::Maps;
 use super::namespaces::Layout;
 use super::{Need, Step};
 use crate::account::MAX_GROUPS;
-use crate::failure::{Failure, Stage, shown};
+use crate::failure::{Cause, Failure, Stage, Unheld, shown};
 use crate::host::Host;
 
 /// What becomes of the supplementary groups.
@@ -63,18 +63,14 @@ impl Identity {
     }
 
     fn held_by(&self, maps: &Maps, host: &Host) -> Result<(), Failure> {
-        let named = match &self.user_name {
-            Some(name) => format!(" ({})", shown(name)),
-            None => String::new(),
-        };
         let sides = [
-            ("uid", "--map-uid", &maps.uid.map, self.uid, host.uids[1], named),
-            ("gid", "--map-gid", &maps.gid.map, self.gid, host.gids[1], String::new()),
+            ("uid", "--map-uid", &maps.uid.map, self.uid, host.uids[1], Unheld::Uid as fn(u32) -> Unheld),
+            ("gid", "--map-gid", &maps.gid.map, self.gid, host.gids[1], Unheld::Gid),
         ];
-        for (what, option, map, inside, outside, named) in sides {
+        for (what, option, map, inside, outside, unheld) in sides {
             match inside {
                 Some(id) if map.outside(id).is_none() => {
-                    return Err(missing(format!("{what} {id}{named}"), option, id, outside));
+                    return Err(missing(what, option, unheld(id), id, outside));
                 }
                 None if map.inside(outside).is_none() => {
                     let rule =
@@ -88,11 +84,7 @@ impl Identity {
         let Groups::Set(list) = &self.groups else { return Ok(()) };
         match list.iter().find(|gid| maps.gid.map.outside(**gid).is_none()) {
             None => Ok(()),
-            Some(gid) => {
-                let name = host.group_side.names.iter().find(|(_, id)| *id == gid);
-                let named = name.map(|(name, _)| format!(" ({})", shown(name))).unwrap_or_default();
-                Err(missing(format!("supplementary gid {gid}{named}"), "--map-gid", *gid, *gid))
-            }
+            Some(gid) => Err(missing("supplementary gid", "--map-gid", Unheld::Gid(*gid), *gid, *gid)),
         }
     }
 
@@ -141,7 +133,9 @@ impl Identity {
     }
 }
 
-fn missing(object: String, option: &str, inside: u32, outside: u32) -> Failure {
-    let rule = "no range of the map holds it in the INSIDE column";
-    Failure::refused(Stage::Plan, "become", object, rule).hint(format!("add {option} {inside}:{outside}:1"))
+fn missing(what: &str, option: &str, unheld: Unheld, inside: u32, outside: u32) -> Failure {
+    let object = format!("{what} {inside}");
+    let failure =
+        Failure { stage: Stage::Plan, verb: "become", object, cause: Cause::Unheld(unheld), hint: None };
+    failure.hint(format!("add {option} {inside}:{outside}:1"))
 }
