@@ -86,8 +86,8 @@ impl Host {
         groups.dedup();
 
         let (uid_specs, gid_specs) = (request.namespaces.uid_specs(), request.namespaces.gid_specs());
-        let user_names = uid_specs.iter().flat_map(|spec| named(spec));
-        let names = gid_specs.iter().flat_map(|spec| named(spec)).chain(accounts::group_names(request));
+        let user_names = uid_specs.iter().flat_map(|spec| mentioned(spec));
+        let names = gid_specs.iter().flat_map(|spec| mentioned(spec)).chain(accounts::group_names(request));
         let mut user_side = Side { names: accounts::users(user_names)?, ..Side::default() };
         let mut group_side = Side { names: accounts::groups(names)?, ..Side::default() };
         let privileged = uids[1] == 0;
@@ -162,7 +162,7 @@ impl Side {
     }
 }
 
-fn named<'a>(spec: &&'a MapSpec) -> Vec<&'a Principal> {
+fn mentioned<'a>(spec: &&'a MapSpec) -> Vec<&'a Principal> {
     match spec {
         MapSpec::Range { inside, outside, .. } => vec![inside, outside],
         _ => Vec::new(),

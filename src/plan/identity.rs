@@ -9,6 +9,7 @@ use super::{Need, Step};
 use crate::account::MAX_GROUPS;
 use crate::failure::{Cause, Failure, Stage, Unheld, shown};
 use crate::host::Host;
+use crate::idmap::IdMap;
 
 /// What becomes of the supplementary groups.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -63,28 +64,26 @@ impl Identity {
     }
 
     fn held_by(&self, maps: &Maps, host: &Host) -> Result<(), Failure> {
-        let sides = [
-            ("uid", "--map-uid", &maps.uid.map, self.uid, host.uids[1], Unheld::Uid as fn(u32) -> Unheld),
-            ("gid", "--map-gid", &maps.gid.map, self.gid, host.gids[1], Unheld::Gid),
-        ];
-        for (what, option, map, inside, outside, unheld) in sides {
-            match inside {
-                Some(id) if map.outside(id).is_none() => {
-                    return Err(missing(what, option, unheld(id), id, outside));
-                }
-                None if map.inside(outside).is_none() => {
-                    let rule =
-                        format!("the command keeps the caller's {what}, which no range holds outside: {map}");
-                    let failure = Failure::refused(Stage::Plan, "keep", format!("{what} {outside}"), rule);
-                    return Err(failure.hint(format!("choose one with --user, or add {option} self")));
-                }
-                _ => {}
-            }
+        let (uids, gids) = (&maps.uid.map, &maps.gid.map);
+        let (own_uid, own_gid) = (host.uids[1], host.gids[1]);
+        let uid_missing =
+            |uid| missing("uid", Unheld::Uid(uid), uids, own_uid, host.can(Capability::CAP_SETUID));
+        let gid_missing =
+            |what, gid| missing(what, Unheld::Gid(gid), gids, own_gid, host.can(Capability::CAP_SETGID));
+        match self.uid {
+            Some(uid) if uids.outside(uid).is_none() => return Err(uid_missing(uid)),
+            None if uids.inside(own_uid).is_none() => return Err(not_kept("uid", own_uid, uids)),
+            _ => {}
+        }
+        match self.gid {
+            Some(gid) if gids.outside(gid).is_none() => return Err(gid_missing("gid", gid)),
+            None if gids.inside(own_gid).is_none() => return Err(not_kept("gid", own_gid, gids)),
+            _ => {}
         }
         let Groups::Set(list) = &self.groups else { return Ok(()) };
-        match list.iter().find(|gid| maps.gid.map.outside(**gid).is_none()) {
+        match list.iter().find(|gid| gids.outside(**gid).is_none()) {
+            Some(gid) => Err(gid_missing("supplementary gid", *gid)),
             None => Ok(()),
-            Some(gid) => Err(missing("supplementary gid", "--map-gid", Unheld::Gid(*gid), *gid, *gid)),
         }
     }
 
@@ -133,9 +132,23 @@ impl Identity {
     }
 }
 
-fn missing(what: &str, option: &str, unheld: Unheld, inside: u32, outside: u32) -> Failure {
+/// Says the range to add: the id as itself for who may map it, never a privileged one as it; else the caller's own.
+fn missing(what: &str, unheld: Unheld, map: &IdMap, own: u32, able: bool) -> Failure {
+    let (option, inside) = match unheld {
+        Unheld::Uid(uid) => ("--map-uid", uid),
+        Unheld::Gid(gid) => ("--map-gid", gid),
+    };
     let object = format!("{what} {inside}");
     let failure =
         Failure { stage: Stage::Plan, verb: "become", object, cause: Cause::Unheld(unheld), hint: None };
+    let outside = Some(if able { inside } else { own }).filter(|outside| map.inside(*outside).is_none());
+    let outside = outside.map_or("OUTSIDE".to_string(), |outside| outside.to_string());
     failure.hint(format!("add {option} {inside}:{outside}:1"))
+}
+
+fn not_kept(what: &str, own: u32, map: &IdMap) -> Failure {
+    let rule =
+        format!("the command keeps the caller's {what}, which no range holds in the OUTSIDE column: {map}");
+    let failure = Failure::refused(Stage::Plan, "keep", format!("{what} {own}"), rule);
+    failure.hint(format!("choose one with --user, or add --map-{what} self"))
 }
