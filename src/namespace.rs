@@ -124,6 +124,14 @@ impl Kinds {
         Kind::ALL.into_iter().filter(move |kind| self.has(*kind))
     }
 
+    /// The set in a sentence: `a new user namespace`, `new user,pid namespaces`.
+    pub fn as_new(self) -> String {
+        match self.iter().count() {
+            1 => format!("a new {self} namespace"),
+            _ => format!("new {self} namespaces"),
+        }
+    }
+
     /// The flags of clone3(2) and setns(2), together.
     pub const fn flags(self) -> i32 {
         let (mut flags, mut index) = (0, 0);

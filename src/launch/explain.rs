@@ -25,7 +25,7 @@ use crate::plan::{Plan, Step};
 pub fn clone(errno: Errno, kinds: Kinds) -> Failure {
     let object = match kinds.is_empty() {
         true => "a child".to_string(),
-        false => format!("a child into new {kinds}"),
+        false => format!("a child into {}", kinds.as_new()),
     };
     let failure =
         |cause| Failure { stage: Stage::Clone, verb: "clone", object: object.clone(), cause, hint: None };

@@ -154,7 +154,7 @@ impl Layout {
         let around =
             "add user to --unshare, which makes the command privileged in a user namespace of its own";
         if !self.made.is_empty() && !self.enters_user() {
-            need(Capability::CAP_SYS_ADMIN, format!("make new {} namespaces", self.made), around);
+            need(Capability::CAP_SYS_ADMIN, format!("make {}", self.made.as_new()), around);
         }
         if !self.joined.is_empty() && !self.joins(Kind::User) {
             let kinds: Kinds = self.joined.iter().map(|(kind, _)| *kind).collect();

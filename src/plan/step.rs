@@ -88,7 +88,7 @@ impl Step {
             Step::NewTime => ("make", "a new time namespace".to_string()),
             Step::TimeOffsets(offsets) => ("set", format!("the clocks to {}", text(offsets))),
             Step::Carry(kinds) if kinds.is_empty() => ("clone", "the command's process".to_string()),
-            Step::Carry(kinds) => ("clone", format!("the command's process with new {kinds}")),
+            Step::Carry(kinds) => ("clone", format!("the command's process into {}", kinds.as_new())),
             Step::Loopback => ("bring up", "the loopback interface".to_string()),
             Step::Hostname(name) => ("set", format!("the host name to {}", text(name))),
             Step::Domainname(name) => ("set", format!("the domain name to {}", text(name))),
