@@ -1,6 +1,7 @@
 //! Why the kernel said no: looks around after a failure, and names a cause only where it has seen it.
 
 use std::fs;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -129,7 +130,7 @@ pub fn map_file(stage: Stage, verb: &'static str, object: &str, errno: Errno, di
 }
 
 /// What keeps newuidmap from doing its work, where that can be seen.
-pub fn helper(program: &Path, _child: &OwnedFd) -> Option<String> {
+pub fn helper(program: &Path) -> Option<String> {
     let shown_program = shown(program);
     if no_new_privs().unwrap_or(false) {
         return Some(format!(
@@ -219,7 +220,6 @@ pub fn exec(errno: i32, detail: u32, plan: &Plan) -> Failure {
 
 /// What a script's first line names.
 fn interpreter(path: &str) -> Option<String> {
-    use std::io::Read;
     let mut head = Vec::new();
     fs::File::open(path).ok()?.take(256).read_to_end(&mut head).ok()?;
     let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;

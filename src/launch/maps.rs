@@ -64,7 +64,7 @@ fn write_map(stage: Stage, name: &str, plan: &MapPlan, dir: &OwnedFd, pid: &str)
                 return Err(failed(Errno::EMSGSIZE));
             }
         }
-        MapWriter::Helper(program) => run_helper(stage, program, pid, &plan.map, dir)?,
+        MapWriter::Helper(program) => run_helper(stage, program, pid, &plan.map)?,
     }
     let shown = read_whole(&file).map_err(failed)?;
     match IdMap::from_kernel(&shown) {
@@ -78,7 +78,7 @@ fn differs(stage: Stage, name: &str, found: &str, planned: &str) -> Failure {
     Failure::refused(stage, "verify", name, format!("it holds {found}, and was to hold {planned}"))
 }
 
-fn run_helper(stage: Stage, program: &Path, pid: &str, map: &IdMap, dir: &OwnedFd) -> Result<(), Failure> {
+fn run_helper(stage: Stage, program: &Path, pid: &str, map: &IdMap) -> Result<(), Failure> {
     let object = format!("{map} to {}", if stage == Stage::MapUid { "uid_map" } else { "gid_map" });
     let mut command = Command::new(program);
     command.arg(pid).env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -97,7 +97,7 @@ fn run_helper(stage: Stage, program: &Path, pid: &str, map: &IdMap, dir: &OwnedF
         Some(status) if status.success() => Ok(()),
         status => {
             let failure = failure(cause(status, stderr));
-            Err(match explain::helper(program, dir) {
+            Err(match explain::helper(program) {
                 Some(hint) => failure.hint(hint),
                 None => failure,
             })

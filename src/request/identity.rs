@@ -1,9 +1,11 @@
 //! What may be asked of the command's identity: ids, groups, environment, directory, mask. Syntax only.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{MapValueParser, OsStringValueParser, TypedValueParser, ValueParserFactory};
 
 use crate::account::{GroupsSpec, Principal, UserSpec};
 
@@ -31,7 +33,7 @@ pub struct IdentityArgs {
     pub env: Vec<EnvSpec>,
 
     /// Remove a variable; repeatable
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::OsStringValueParser::new().try_map(unset))]
+    #[arg(long, value_name = "NAME", value_parser = OsStringValueParser::new().try_map(unset))]
     pub unset_env: Vec<OsString>,
 
     /// Leave HOME, USER, LOGNAME and SHELL as they are
@@ -58,18 +60,16 @@ pub struct EnvSpec {
     pub value: Option<OsString>,
 }
 
-impl clap::builder::ValueParserFactory for EnvSpec {
-    type Parser = clap::builder::MapValueParser<clap::builder::OsStringValueParser, fn(OsString) -> EnvSpec>;
+impl ValueParserFactory for EnvSpec {
+    type Parser = MapValueParser<OsStringValueParser, fn(OsString) -> EnvSpec>;
 
     fn value_parser() -> Self::Parser {
-        use clap::builder::TypedValueParser;
-        clap::builder::OsStringValueParser::new().map(EnvSpec::split)
+        OsStringValueParser::new().map(EnvSpec::split)
     }
 }
 
 impl EnvSpec {
     fn split(text: OsString) -> EnvSpec {
-        use std::os::unix::ffi::{OsStrExt, OsStringExt};
         let bytes = text.as_bytes();
         match bytes.iter().position(|b| *b == b'=') {
             None => EnvSpec { name: text, value: None },
@@ -81,10 +81,7 @@ impl EnvSpec {
     }
 }
 
-use clap::builder::TypedValueParser;
-
 fn unset(text: OsString) -> Result<OsString, String> {
-    use std::os::unix::ffi::OsStrExt;
     match text.as_bytes() {
         [] => Err("it is empty: a variable's name is needed".to_string()),
         name if name.contains(&b'=') => Err("a variable's name has no =".to_string()),

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::lifetime::descriptor;
@@ -23,7 +24,7 @@ pub struct ReportArgs {
     pub report: Option<Form>,
 
     /// Where the report goes; a file is appended to, one write per line
-    #[arg(long, value_name = "PATH|fd:N", value_parser = clap::builder::OsStringValueParser::new().try_map(place))]
+    #[arg(long, value_name = "PATH|fd:N", value_parser = OsStringValueParser::new().try_map(place))]
     pub report_to: Option<Place>,
 
     /// Tell the plan and stop: nothing is cloned, written or changed
@@ -46,8 +47,6 @@ pub struct ReportArgs {
     #[arg(long, value_name = "FILE", group = "file")]
     pub oci: Option<PathBuf>,
 }
-
-use clap::builder::TypedValueParser;
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Form {
