@@ -22,6 +22,16 @@ use crate::idmap::IdMap;
 use crate::namespace::{Kind, Kinds};
 use crate::plan::{Plan, Step};
 
+/// Channels that could not be made.
+pub fn channels(errno: Errno) -> Failure {
+    let failure = Failure::errno(Stage::Channel, "make", "the channels to the child", errno);
+    match errno {
+        Errno::EMFILE => failure.hint("RLIMIT_NOFILE leaves no descriptors: ulimit -n"),
+        Errno::ENFILE => failure.hint("the machine's fs.file-max is reached"),
+        _ => failure,
+    }
+}
+
 /// A clone that was refused, for these new namespaces.
 pub fn clone(errno: Errno, kinds: Kinds) -> Failure {
     let object = match kinds.is_empty() {

@@ -94,7 +94,8 @@ fn a_script_without_its_interpreter_is_127_and_names_it() {
 fn a_command_that_can_t_be_executed_is_126() {
     let err = "seclude: exec: cannot execute /etc: it is a directory (EACCES)\n";
     assert_eq!(call(&["/etc"]).seen(), (Some(126), "", err));
-    let err = "seclude: exec: cannot execute /etc/passwd: no one may execute it: its mode has no x (EACCES)\n";
+    let err =
+        "seclude: exec: cannot execute /etc/passwd: no one may execute it: its mode has no x (EACCES)\n";
     assert_eq!(call(&["/etc/passwd"]).seen(), (Some(126), "", err));
     let text = scratch("text").join("text");
     fs::write(&text, "echo no interpreter is named\n").unwrap();
@@ -132,7 +133,13 @@ fn executable(path: &std::path::Path) {
 fn mask_name_directory_and_environment_are_as_asked() {
     assert_eq!(sh(&["-q", "--umask", "027"], "umask").out, "0027\n");
     assert_eq!(sh(&["-q", "--chdir", "/usr"], "pwd").out, "/usr\n");
-    assert_eq!(call(&["-q", "--argv0", "other name", "sh", "-c", "tr '\\0' '|' < /proc/$$/cmdline"]).out.split('|').next(), Some("other name"));
+    assert_eq!(
+        call(&["-q", "--argv0", "other name", "sh", "-c", "tr '\\0' '|' < /proc/$$/cmdline"])
+            .out
+            .split('|')
+            .next(),
+        Some("other name")
+    );
     let seen = call(&["-q", "--clear-env", "--env", "A=1", "--env", "EMPTY=", "--env", "A=2=3", "env"]);
     assert_eq!(seen.out, "A=2=3\nEMPTY=\n");
     let words = ["-q", "--clear-env", "--env", "KEPT", "--env", "ABSENT", "env"];
@@ -140,8 +147,14 @@ fn mask_name_directory_and_environment_are_as_asked() {
     command.args(words).env("KEPT", "this").env("OTHER", "that").env_remove("ABSENT");
     assert_eq!(crate::machine::finish(&mut command).out, "KEPT=this\n");
     let mut command = Command::new(seclude());
-    command.args(["-q", "--unset-env", "B", "env"]).env_clear().env("A", "1").env("B", "2").env("PATH", "/usr/bin:/bin");
-    let mut left: Vec<String> = crate::machine::finish(&mut command).out.lines().map(str::to_string).collect();
+    command
+        .args(["-q", "--unset-env", "B", "env"])
+        .env_clear()
+        .env("A", "1")
+        .env("B", "2")
+        .env("PATH", "/usr/bin:/bin");
+    let mut left: Vec<String> =
+        crate::machine::finish(&mut command).out.lines().map(str::to_string).collect();
     left.sort();
     assert_eq!(left, ["A=1", "PATH=/usr/bin:/bin"]);
 }
@@ -164,7 +177,9 @@ fn a_working_directory_that_only_the_new_user_may_enter_is_entered() {
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
     let name = dir.to_str().unwrap();
     let drop = "-dac_override,-dac_read_search";
-    let script = format!(r#"exec setpriv --bounding-set {drop} --inh-caps {drop} "$0" -q --user 61234:61234 -C {name} pwd"#);
+    let script = format!(
+        r#"exec setpriv --bounding-set {drop} --inh-caps {drop} "$0" -q --user 61234:61234 -C {name} pwd"#
+    );
     assert_eq!(caller(&script).seen(), (Some(0), format!("{name}\n").as_str(), ""));
 }
 
@@ -182,7 +197,9 @@ fn no_child_is_left_where_the_exec_fails() {
     if !can(&["strace"]) {
         return;
     }
-    let seen = caller(r#"strace -f -qq -e trace=execve -e inject=execve:error=E2BIG:when=2+ "$0" -q sh -c 'echo ran' 2>&1 | grep -v '\['; ps -o comm= --ppid $$ | grep -c seclude"#);
+    let seen = caller(
+        r#"strace -f -qq -e trace=execve -e inject=execve:error=E2BIG:when=2+ "$0" -q sh -c 'echo ran' 2>&1 | grep -v '\['; ps -o comm= --ppid $$ | grep -c seclude"#,
+    );
     assert!(seen.out.contains("seclude: exec: cannot execute sh: "), "{seen:?}");
     assert!(!seen.out.contains("\nran\n") && seen.out.ends_with("0\n"), "{seen:?}");
 }

@@ -1,0 +1,40 @@
+//! Opens the namespaces that are entered, before the clone, and sees that each is what it is said to be.
+
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
+use crate::failure::{Failure, Stage, shown};
+use crate::namespace::Kind;
+use crate::plan::{Plan, Step};
+use crate::sys;
+
+/// Opens every namespace that is joined, in the order of the steps, and sees that each is of its kind.
+pub fn open_all(plan: &Plan) -> Result<Vec<OwnedFd>, Failure> {
+    let mut joins = Vec::new();
+    for step in &plan.steps {
+        let Step::Join { kind, target } = step else { continue };
+        let path = target.path(*kind);
+        let failed = |errno| {
+            let failure =
+                Failure::errno(Stage::Join, "open", format!("the {kind} namespace {}", shown(&path)), errno);
+            match errno {
+                Errno::EACCES => failure.hint("the process is of another user, or is not to be traced"),
+                _ => failure,
+            }
+        };
+        let fd = open(&path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())
+            .map_err(failed)?;
+        let found = sys::namespace_type(&fd).ok().and_then(Kind::of_flag);
+        if found != Some(*kind) {
+            let object = format!("{} as a {kind} namespace", shown(&path));
+            let rule =
+                found.map_or("it is no namespace".to_string(), |found| format!("it is of kind {found}"));
+            return Err(Failure::refused(Stage::Join, "join", object, rule));
+        }
+        joins.push(fd);
+    }
+    Ok(joins)
+}
