@@ -5,7 +5,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use crate::machine::live::{live, live_of};
+use crate::machine::live::live;
 use crate::machine::{call, caller, can, is_root, run, scratch, seclude, sh};
 
 const MAIN: [&str; 5] = ["--unshare", "user,pid,mount,uts,ipc,net", "--user", "root", "--mount-proc"];
@@ -35,7 +35,7 @@ fn the_line_on_standard_error_holds_the_kernel_s_own_pids() {
     let pids: Vec<&str> = pids.split_whitespace().collect();
     assert_eq!((pids.len(), pids[pids.len() - 1]), (2, "1"));
     assert!(status.lines().any(|line| line == format!("PPid:\t{}", job.pid())), "{status}");
-    let ended = job.end();
+    let ended = job.close();
     assert_eq!((ended.status, ended.err.as_str()), (Some(1), ""), "read fails at the end of input");
 }
 
@@ -189,7 +189,7 @@ fn standard_input_is_the_command_s() {
     job.say("one\ntwo\n");
     assert_eq!(job.line(), "got one");
     assert_eq!(job.line(), "two");
-    assert_eq!(job.end().status, Some(0));
+    assert_eq!(job.close().status, Some(0));
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn no_child_is_left_where_the_exec_fails() {
 
 #[test]
 fn a_command_without_a_new_pid_namespace_dies_by_a_signal_of_its_own() {
-    let mut job = live_of(Command::new(seclude()).args(["sh", "-c", "echo up; read x"]));
+    let mut job = live(&[], "echo up; read x");
     assert_eq!(job.line(), "up");
     job.signal(Signal::SIGTERM);
     assert_eq!(job.end().status, Some(143));

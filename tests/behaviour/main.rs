@@ -4,7 +4,10 @@
 mod machine;
 
 mod identity;
+mod descriptors;
 mod launch;
+mod mounts;
+mod namespaces;
 mod peers;
 mod plan;
 mod readme;

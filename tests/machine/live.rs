@@ -87,8 +87,13 @@ impl Live {
     }
 
     /// Closes its standard input, and waits for its end.
-    pub fn end(mut self) -> Outcome {
+    pub fn close(mut self) -> Outcome {
         self.input = None;
+        self.end()
+    }
+
+    /// Waits for its end, standard input still open.
+    pub fn end(mut self) -> Outcome {
         end(self.child.take().expect("it has not ended"))
     }
 }
