@@ -96,7 +96,8 @@ pub(super) fn decide(
     let uid = users.map(&request.namespaces.uid_specs(), &uid_taken)?.written(&users, host);
     let gid = groups.map(&request.namespaces.gid_specs(), &gid_taken)?.written(&groups, host);
     let by_own_id = match gid.writer {
-        MapWriter::Direct => !groups.able,
+        // A map that the caller may not write at all is refused for that, and not for its groups.
+        MapWriter::Direct => !groups.able && gid.need.is_none(),
         MapWriter::Helper(_) => gid.map.ranges().iter().any(|range| !granted(range, &groups.host.grants)),
     };
     let deny_setgroups = request.namespaces.setgroups.is_some() || by_own_id;
