@@ -13,6 +13,7 @@ mod peers;
 mod plan;
 mod readme;
 mod refuse;
+mod refuse_ids;
 mod refuse_maps;
 mod report;
 mod signals;
