@@ -180,7 +180,7 @@ fn a_plain_caller_can_t_become_another_and_learns_what_that_takes() {
         return;
     }
     let seen = call_as(STRANGER, &["--user", "0:0", "--groups", "keep", "echo", "ran"]);
-    let err = "seclude: plan: cannot become gid 0: that takes CAP_SETGID, which the caller does not have\n\
+    let err = "seclude: plan: cannot become uid 0: that takes CAP_SETUID, which the caller does not have\n\
                seclude: hint: run as root, or add --unshare user\n";
     assert_eq!(seen.seen(), (Some(125), "", err));
     let seen = call_as(STRANGER, &["--user", "nobody", "--group", "61234", "--groups", "keep", "echo", "ran"]);

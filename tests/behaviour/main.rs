@@ -16,4 +16,5 @@ mod refuse;
 mod refuse_ids;
 mod refuse_maps;
 mod report;
+mod report_json;
 mod signals;

@@ -140,14 +140,11 @@ fn granted_ranges_go_beside_the_caller_s_own_id() {
     let own = format!("0:{GRANTED}:1");
     let sub = format!("1:{GRANT}:1000");
     let words = ["-q", "--map-uid", &own, "--map-uid", &sub, "--map-gid", &own, "--map-gid", &sub, "--user", "0:0"];
-    // newuidmap(1) serves only users of the database.
-    let mut etc = grants();
-    etc.insert("passwd", format!("root:x:0:0::/root:/bin/sh\ntess:x:{GRANTED}:{GRANTED}::/:/bin/sh\n"));
-    let seen = call_with_etc(&etc, GRANTED, &[&words[..], &["--groups", "keep", "sh", "-c", MAPS]].concat());
+    let seen = call_with_etc(&grants(), GRANTED, &[&words[..], &["--groups", "keep", "sh", "-c", MAPS]].concat());
     let map = format!("0 {GRANTED} 1\n1 {GRANT} 1000\n");
     assert_eq!(seen.seen(), (Some(0), format!("{map}{map}deny\n").as_str(), ""));
     let words = ["-q", "--map", "self", "--map-uid", &sub, "sh", "-c", MAPS];
-    let seen = call_with_etc(&etc, GRANTED, &words);
+    let seen = call_with_etc(&grants(), GRANTED, &words);
     let map = format!("1 {GRANT} 1000\n{GRANTED} {GRANTED} 1\n{GRANTED} {GRANTED} 1\ndeny\n");
     assert_eq!(seen.seen(), (Some(0), map.as_str(), ""));
 }

@@ -32,7 +32,7 @@ fn a_usage_error_is_one_line_and_125() {
     bare(&["--keep-env", "--clear-env", "true"], "cannot take --keep-env: it contradicts --clear-env");
     bare(&["--dry-run", "--doctor"], "cannot take --dry-run: it contradicts --doctor");
     bare(&["--report", "xml", "true"], "cannot take --report xml: the values are text, json");
-    bare(&["--setgroups", "allow", "true"], "cannot take --setgroups allow: the values are deny");
+    bare(&["--setgroups", "allow", "true"], "cannot take --setgroups allow: the only value is deny");
     let kinds = "the kinds are user pid mount net uts ipc cgroup time, or all";
     bare(&["--unshare", "bogus", "true"], &format!("cannot take --unshare bogus: {kinds}"));
     bare(&["--unshare", "user,", "true"], &format!("cannot take --unshare user,: {kinds}"));
@@ -114,17 +114,17 @@ fn a_machine_that_allows_no_user_namespace_is_told_as_such() {
     }
     // The limit is that of a user namespace of the test's own.
     for (kind, limit, words) in [
-        ("user", "user", "--user 0:0 -n user"),
-        ("user,pid", "user", "--user 0:0 -n user,pid"),
-        ("net", "net", "-n net"),
-        ("mount", "mnt", "-n mount"),
+        ("a new user namespace", "user", "--user 0:0 -n user"),
+        ("new user,pid namespaces", "user", "--user 0:0 -n user,pid"),
+        ("a new net namespace", "net", "-n net"),
+        ("a new mount namespace", "mnt", "-n mount"),
     ] {
         let script = format!(
             r#"exec unshare -Ur sh -c 'echo 0 > /proc/sys/user/max_{limit}_namespaces && exec "$0" {words} echo ran' "$0""#
         );
         let sysctl = format!("user.max_{limit}_namespaces");
         let err = format!(
-            "seclude: clone: cannot clone a child into new {kind}: the limit is reached: {sysctl} is 0 (ENOSPC)\n\
+            "seclude: clone: cannot clone a child into {kind}: the limit is reached: {sysctl} is 0 (ENOSPC)\n\
              seclude: hint: sysctl -w {sysctl}=15000 allows them\n"
         );
         assert_eq!(caller(&script).seen(), (Some(125), "", err.as_str()));

@@ -103,11 +103,11 @@ fn an_id_that_no_range_holds_is_refused_with_the_range_to_add() {
         let err = format!("seclude: plan: cannot become {object}: {rule}\nseclude: hint: add {add}\n");
         assert_eq!(seen.seen(), (Some(125), "", err.as_str()), "{words:?}");
     };
-    hint(&["--user", "1000:0"], "uid 1000", "--map-uid 1000:61234:1");
+    hint(&["--user", "54321:0"], "uid 54321", "--map-uid 54321:61234:1");
     hint(&["--user", "nobody:0"], "uid 65534 (nobody)", "--map-uid 65534:61234:1");
-    hint(&["--user", "0:1000"], "gid 1000", "--map-gid 1000:61234:1");
-    hint(&["--user", "root:0", "--groups", "50"], "supplementary gid 50", "--map-gid 50:50:1");
-    hint(&["--user", "root:0", "--groups", "3,nogroup"], "supplementary gid 65534 (nogroup)", "--map-gid 65534:65534:1");
+    hint(&["--user", "0:54321"], "gid 54321", "--map-gid 54321:61234:1");
+    hint(&["--user", "0:0", "--groups", "54321"], "supplementary gid 54321", "--map-gid 54321:61234:1");
+    hint(&["--user", "0:0", "--groups", "3,nogroup"], "supplementary gid 65534 (nogroup)", "--map-gid 65534:61234:1");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn an_id_that_the_caller_keeps_has_to_be_held_outside() {
     if !can(&["root"]) {
         return;
     }
-    let rule = "the command keeps the caller's uid, which no range holds outside: 0:100000:10";
+    let rule = "the command keeps the caller's uid, which no range holds in the OUTSIDE column: 0:100000:10";
     refused(
         &["--map-uid", "0:100000:10"],
         &format!("plan: cannot keep uid 0: {rule}\nseclude: hint: choose one with --user, or add --map-uid self"),

@@ -1,1 +1,164 @@
-//! To come.
+//! Signals: each that is passed on reaches the command once, none is lost on the way, and the status says which ended it.
+
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+
+use crate::machine::live::{live, live_of};
+use crate::machine::{caller, can, seclude};
+
+/// The signals that are passed on, and their names for trap.
+const PASSED: [(Signal, &str); 8] = [
+    (Signal::SIGHUP, "HUP"),
+    (Signal::SIGINT, "INT"),
+    (Signal::SIGQUIT, "QUIT"),
+    (Signal::SIGTERM, "TERM"),
+    (Signal::SIGUSR1, "USR1"),
+    (Signal::SIGUSR2, "USR2"),
+    (Signal::SIGWINCH, "WINCH"),
+    (Signal::SIGCONT, "CONT"),
+];
+
+/// A script that writes each signal that it gets, until it is asked to end by a file's end.
+fn counting() -> String {
+    let traps: String = PASSED.iter().map(|(_, name)| format!("trap 'echo got {name}' {name}; ")).collect();
+    // A read that a trap interrupts goes on in dash and in bash alike, so one second is a bound, not a wait.
+    format!("{traps} echo ready; while :; do read x && [ \"$x\" = end ] && exit 7; done")
+}
+
+fn counted_once(options: &[&str]) {
+    let mut job = live(options, &counting());
+    assert_eq!(job.line(), "ready");
+    for (signal, name) in PASSED {
+        job.signal(signal);
+        assert_eq!(job.line(), format!("got {name}"));
+    }
+    // What came twice would stand before the end.
+    job.say("end\n");
+    let ended = job.end();
+    assert_eq!((ended.status, ended.out.as_str(), ended.err.as_str()), (Some(7), "", ""));
+}
+
+#[test]
+fn each_signal_that_is_passed_on_reaches_the_command_once() {
+    counted_once(&[]);
+}
+
+#[test]
+fn each_reaches_a_command_that_is_pid_1_of_its_namespace() {
+    if can(&["userns"]) {
+        counted_once(&["-n", "user,pid,mount", "--user", "0:0", "--mount-proc"]);
+    }
+}
+
+#[test]
+fn each_reaches_a_command_that_is_another_user() {
+    if can(&["root"]) {
+        counted_once(&["--user", "nobody"]);
+    }
+}
+
+#[test]
+fn a_signal_that_ends_the_command_gives_128_and_its_number() {
+    for (signal, status) in
+        [(Signal::SIGHUP, 129), (Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGUSR1, 138), (Signal::SIGUSR2, 140)]
+    {
+        let mut job = live(&[], "echo up; read x");
+        assert_eq!(job.line(), "up");
+        job.signal(signal);
+        let ended = job.end();
+        assert_eq!((ended.status, ended.signal), (Some(status), None), "{signal}");
+    }
+}
+
+#[test]
+fn a_command_that_stops_and_goes_on_is_waited_for() {
+    let mut job = live(&[], "echo $$; read x; exit 5");
+    let pid: i32 = job.line().parse().unwrap();
+    let command = nix::unistd::Pid::from_raw(pid);
+    nix::sys::signal::kill(command, Signal::SIGSTOP).unwrap();
+    let stat = format!("/proc/{pid}/stat");
+    while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
+        std::thread::yield_now();
+    }
+    job.signal(Signal::SIGCONT);
+    job.say("x\n");
+    assert_eq!(job.end().status, Some(5));
+}
+
+#[test]
+fn a_signal_between_clone_and_exec_is_not_lost() {
+    if !can(&["strace"]) {
+        return;
+    }
+    // strace holds the child before its exec while seclude, which has told its pids already, is signalled.
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=execve", "-e", "inject=execve:delay_enter=400000:when=2"]);
+    command.arg(seclude()).args(["sh", "-c", "trap 'echo got; exit 3' TERM; while :; do sleep 0.01; done"]);
+    let job = live_of(&mut command);
+    assert!(job.told.starts_with("seclude: sh: real pid "), "{}", job.told);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", job.real)).unwrap();
+    assert!(status.starts_with("Name:\tseclude\n"), "the command is not executed yet: {status}");
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap().parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(parent), Signal::SIGTERM).unwrap();
+    let ended = job.end();
+    // Before sh has set its trap the signal ends it; either way it came.
+    assert!(ended.status == Some(143) || (ended.status == Some(3) && ended.out == "got\n"), "{ended:?}");
+}
+
+#[test]
+fn a_sigchld_that_the_caller_ignores_hides_no_status() {
+    if !can(&["python3"]) {
+        return;
+    }
+    let set = "import os,signal,sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])";
+    let seen = caller(&format!(r#"exec python3 -c '{set}' "$0" -q sh -c 'exit 42'"#));
+    assert_eq!(seen.seen(), (Some(42), "", ""));
+}
+
+#[test]
+fn a_caller_that_blocks_all_signals_still_has_the_status_and_the_signals_through() {
+    if !can(&["python3"]) {
+        return;
+    }
+    let set = "import os,signal,sys; signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()); os.execv(sys.argv[1], sys.argv[1:])";
+    let seen = caller(&format!(r#"exec python3 -c '{set}' "$0" -q sh -c 'exit 42'"#));
+    assert_eq!(seen.seen(), (Some(42), "", ""));
+    let clear = "import signal; signal.pthread_sigmask(signal.SIG_SETMASK, set()); print(\"up\", flush=True); signal.pause()";
+    let mut command = Command::new("python3");
+    command.args(["-c", set]).arg(seclude()).args(["python3", "-c", clear]);
+    let mut job = live_of(&mut command);
+    assert_eq!(job.line(), "up");
+    job.signal(Signal::SIGTERM);
+    assert_eq!(job.end().status, Some(143));
+}
+
+#[test]
+fn an_ignored_sighup_stays_ignored_and_reaches_nobody() {
+    let mut job = live_of(Command::new("nohup").arg(seclude()).args(["sh", "-c", "echo up; read x; exit 9"]));
+    assert_eq!(job.line(), "up");
+    job.signal(Signal::SIGHUP);
+    job.say("x\n");
+    assert_eq!(job.end().status, Some(9));
+}
+
+#[test]
+fn few_descriptors_are_enough_or_the_limit_is_named() {
+    for limit in 4..16 {
+        let seen = caller(&format!(r#"ulimit -n {limit}; exec "$0" -q sh -c 'exit 42'"#));
+        let named = seen.status == Some(125) && seen.out.is_empty() && seen.err.contains(": Too many open files (EMFILE)\n");
+        assert!(seen.seen() == (Some(42), "", "") || (limit < 8 && named), "{limit}: {seen:?}");
+    }
+}
+
+#[test]
+fn closed_standard_streams_change_no_status() {
+    for closed in ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"] {
+        assert_eq!(caller(&format!(r#""$0" sh -c 'exit 42' {closed}; exit $?"#)).status, Some(42), "{closed}");
+        assert_eq!(caller(&format!(r#""$0" /nope/nope {closed}; exit $?"#)).status, Some(127), "{closed}");
+        let options = "-n user --user 0:0";
+        if can(&["userns"]) {
+            assert_eq!(caller(&format!(r#""$0" {options} sh -c 'exit 42' {closed}; exit $?"#)).status, Some(42), "{closed}");
+        }
+    }
+}

@@ -159,10 +159,11 @@ pub fn call_with_etc(etc: &BTreeMap<&str, String>, uid: u32, args: &[&str]) -> O
     finish(command.arg(seclude()).args(args).current_dir("/"))
 }
 
-/// The /etc files that grant [`GRANTED`] its ids.
+/// The /etc files that grant [`GRANTED`] its ids, and an entry for it, without which newuidmap(1) serves nobody.
 pub fn grants() -> BTreeMap<&'static str, String> {
     let line = format!("{GRANTED}:{GRANT}:65536\n");
-    BTreeMap::from([("subuid", line.clone()), ("subgid", line)])
+    let passwd = format!("root:x:0:0::/root:/bin/sh\ntess:x:{GRANTED}:{GRANTED}::/:/bin/sh\n");
+    BTreeMap::from([("passwd", passwd), ("subuid", line.clone()), ("subgid", line)])
 }
 
 /// Starts a command, and waits for its end and for that of its output.
