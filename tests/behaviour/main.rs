@@ -11,6 +11,7 @@ mod mounts;
 mod namespaces;
 mod peers;
 mod plan;
+mod plan_rules;
 mod readme;
 mod refuse;
 mod refuse_ids;
