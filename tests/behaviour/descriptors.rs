@@ -7,14 +7,18 @@ const LIST: &str = "import os; print(*sorted(int(n) for n in os.listdir(\"/proc/
 
 #[test]
 fn all_from_3_up_are_closed() {
-    let seen = caller(r#"exec 3</ 5</dev/null 7>/dev/null 9<&0; "$0" -q sh -c 'for n in 3 4 5 6 7 8 9; do [ -e /proc/self/fd/$n ] && echo $n; done; echo checked'"#);
+    let seen = caller(
+        r#"exec 3</ 5</dev/null 7>/dev/null 9<&0; "$0" -q sh -c 'for n in 3 4 5 6 7 8 9; do [ -e /proc/self/fd/$n ] && echo $n; done; echo checked'"#,
+    );
     assert_eq!(seen.seen(), (Some(0), "checked\n", ""));
 }
 
 #[test]
 fn those_that_are_named_stay_open() {
     let script = |option: &str| {
-        format!(r#"exec 3</ 5</dev/null 7>/dev/null; "$0" -q {option} sh -c 'for n in 3 4 5 6 7 8 9; do [ -e /proc/$$/fd/$n ] && echo $n; done; true'"#)
+        format!(
+            r#"exec 3</ 5</dev/null 7>/dev/null; "$0" -q {option} sh -c 'for n in 3 4 5 6 7 8 9; do [ -e /proc/$$/fd/$n ] && echo $n; done; true'"#
+        )
     };
     assert_eq!(caller(&script("--keep-fd 5")).seen(), (Some(0), "5\n", ""));
     assert_eq!(caller(&script("--keep-fd 7,3")).seen(), (Some(0), "3\n7\n", ""));
@@ -27,7 +31,9 @@ fn those_that_are_named_stay_open() {
 
 #[test]
 fn what_stays_open_is_what_the_caller_had() {
-    let seen = caller(r#"echo given > /tmp/.seclude-kept.$$; exec 8</tmp/.seclude-kept.$$; rm /tmp/.seclude-kept.$$; "$0" -q --keep-fd 8 cat /proc/self/fd/8; "$0" -q --keep-fd 8 sh -c 'cat <&8'"#);
+    let seen = caller(
+        r#"echo given > /tmp/.seclude-kept.$$; exec 8</tmp/.seclude-kept.$$; rm /tmp/.seclude-kept.$$; "$0" -q --keep-fd 8 cat /proc/self/fd/8; "$0" -q --keep-fd 8 sh -c 'cat <&8'"#,
+    );
     assert!(seen.out.contains("given\n"), "{seen:?}");
 }
 
@@ -37,7 +43,13 @@ fn none_of_seclude_s_own_is_left_whatever_is_asked() {
         return;
     }
     let quoted = LIST.replace('"', "\\\"");
-    for options in ["", "-n all --user 0:0 --mount-proc", "--report json", "--report-to /dev/null -n user --user 0:0", "-v"] {
+    for options in [
+        "",
+        "-n all --user 0:0 --mount-proc",
+        "--report json",
+        "--report-to /dev/null -n user --user 0:0",
+        "-v",
+    ] {
         let seen = caller(&format!(r#"exec 9</; "$0" {options} python3 -c "{quoted}" 2>/dev/null"#));
         assert_eq!(seen.out, "0 1 2\n", "{options}: {seen:?}");
     }
@@ -51,7 +63,8 @@ fn standard_streams_that_came_closed_hold_no_file_of_seclude_s() {
         ));
         let lines: Vec<&str> = seen.out.lines().collect();
         assert_eq!(lines.last(), Some(&"42"), "{closed}: {seen:?}");
-        let wrong = lines[..lines.len() - 1].iter().find(|line| **line != "/dev/null" && !line.starts_with("pipe:["));
+        let wrong =
+            lines[..lines.len() - 1].iter().find(|line| **line != "/dev/null" && !line.starts_with("pipe:["));
         assert_eq!(wrong, None, "{closed}: {seen:?}");
     }
 }
@@ -65,15 +78,22 @@ fn the_caller_s_mask_and_what_it_ignores_are_kept_but_for_sigpipe_and_sigchld() 
     let cases = [
         ("pass", 0),
         ("signal.signal(signal.SIGHUP, signal.SIG_IGN); signal.signal(signal.SIGCHLD, signal.SIG_IGN)", 0),
-        ("signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGTERM})", bit(libc::SIGUSR1) | bit(libc::SIGTERM)),
-        ("signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())", !(bit(libc::SIGKILL) | bit(libc::SIGSTOP) | bit(32) | bit(33))),
+        (
+            "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGTERM})",
+            bit(libc::SIGUSR1) | bit(libc::SIGTERM),
+        ),
+        (
+            "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())",
+            !(bit(libc::SIGKILL) | bit(libc::SIGSTOP) | bit(32) | bit(33)),
+        ),
     ];
     for (python, blocked) in cases {
         let script = format!("import os,signal,sys; {python}; os.execv(sys.argv[1], sys.argv[1:])");
         // Twice: what the caller has, and what a command of seclude's has.
         let read = "/bin/grep -E '^Sig(Blk|Ign):' /proc/self/status";
         let seen = caller(&format!(r#"for s in "" "$0 -q"; do python3 -c '{script}' $s {read}; done"#));
-        let sets = seen.out.lines().filter_map(|line| u64::from_str_radix(line.split_whitespace().nth(1)?, 16).ok());
+        let sets =
+            seen.out.lines().filter_map(|line| u64::from_str_radix(line.split_whitespace().nth(1)?, 16).ok());
         let sets: Vec<u64> = sets.collect();
         let reset = bit(libc::SIGPIPE) | bit(libc::SIGCHLD);
         assert_eq!(sets, [blocked, sets[1], blocked, sets[1] & !reset], "{python}: {seen:?}");

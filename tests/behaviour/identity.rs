@@ -47,7 +47,10 @@ fn a_numeric_user_has_the_ids_that_were_said_and_no_groups() {
     assert_eq!(with_groups("--user 1234 --group 5678"), powerless(1234, 5678, " "));
     assert_eq!(with_groups("--user 1234:5678 --groups none"), powerless(1234, 5678, " "));
     assert_eq!(with_groups("--user 1234:5678 --groups keep"), powerless(1234, 5678, "0 4 24 "));
-    assert_eq!(with_groups("--user 1234:5678 --groups 9,7 --groups 8,7,daemon"), powerless(1234, 5678, "1 7 8 9 "));
+    assert_eq!(
+        with_groups("--user 1234:5678 --groups 9,7 --groups 8,7,daemon"),
+        powerless(1234, 5678, "1 7 8 9 ")
+    );
     assert_eq!(with_groups("--user nobody:daemon"), powerless(65534, 1, "1 "));
     assert_eq!(with_groups("--user nobody --group daemon"), powerless(65534, 1, "1 "));
     assert_eq!(with_groups("--user nobody --groups none"), powerless(65534, 65534, " "));
@@ -89,7 +92,11 @@ fn user_groups_come_with_the_name_and_a_number_asks_nobody() {
     assert_eq!(status(&["--user", "tess:c"]), powerless(4242, 5003, "5001 5002 5003 "));
     assert_eq!(status(&["--user", "4242"]), powerless(4242, 4242, " "));
     assert_eq!(status(&["--user", "4242", "--groups", "init"]), powerless(4242, 4242, "4242 5001 5002 "));
-    assert_eq!(status(&["--user", "1234:1234"]), powerless(1234, 1234, " "), "digits are a number, never a name");
+    assert_eq!(
+        status(&["--user", "1234:1234"]),
+        powerless(1234, 1234, " "),
+        "digits are a number, never a name"
+    );
 }
 
 #[test]
@@ -98,7 +105,8 @@ fn a_user_in_5000_groups_has_them_all() {
         return;
     }
     let etc = many_groups(5_000);
-    let seen = call_with_etc(&etc, 0, &["-q", "--user", "tess", "sh", "-c", "grep Groups: /proc/self/status"]);
+    let seen =
+        call_with_etc(&etc, 0, &["-q", "--user", "tess", "sh", "-c", "grep Groups: /proc/self/status"]);
     let groups: Vec<u32> = seen.out.split_whitespace().skip(1).map(|gid| gid.parse().unwrap()).collect();
     let expected: Vec<u32> = [4242].into_iter().chain(100_000..105_000).collect();
     assert_eq!(groups, expected, "{} {}", seen.err, groups.len());
@@ -120,7 +128,11 @@ fn more_than_65536_groups_are_refused() {
 fn many_groups(count: u32) -> BTreeMap<&'static str, String> {
     let passwd = "root:x:0:0::/root:/bin/sh\ntess:x:4242:4242:T:/home/tess:/bin/sh\n".to_string();
     let group: String = (0..count).map(|n| format!("g{n}:x:{}:tess\n", 100_000 + n)).collect();
-    BTreeMap::from([("passwd", passwd), ("group", group), ("nsswitch.conf", "passwd: files\ngroup: files\n".to_string())])
+    BTreeMap::from([
+        ("passwd", passwd),
+        ("group", group),
+        ("nsswitch.conf", "passwd: files\ngroup: files\n".to_string()),
+    ])
 }
 
 #[test]
@@ -158,7 +170,8 @@ fn home_and_its_like_are_the_user_s() {
     let etc = BTreeMap::from([("passwd", passwd.to_string()), ("group", "tess:x:4242:\n".to_string())]);
     let script = "echo ${HOME-unset} ${USER-unset} ${LOGNAME-unset} ${SHELL-unset}";
     let seen = |words: &[&str]| {
-        let seen = call_with_etc(&etc, 0, &[&["-q", "--env", "OLD=1"], words, &["sh", "-c", script]].concat());
+        let seen =
+            call_with_etc(&etc, 0, &[&["-q", "--env", "OLD=1"], words, &["sh", "-c", script]].concat());
         assert_eq!((seen.status, seen.err.as_str()), (Some(0), ""), "{words:?}");
         seen.out.trim_end().to_string()
     };
@@ -183,7 +196,8 @@ fn a_plain_caller_can_t_become_another_and_learns_what_that_takes() {
     let err = "seclude: plan: cannot become uid 0: that takes CAP_SETUID, which the caller does not have\n\
                seclude: hint: run as root, or add --unshare user\n";
     assert_eq!(seen.seen(), (Some(125), "", err));
-    let seen = call_as(STRANGER, &["--user", "nobody", "--group", "61234", "--groups", "keep", "echo", "ran"]);
+    let seen =
+        call_as(STRANGER, &["--user", "nobody", "--group", "61234", "--groups", "keep", "echo", "ran"]);
     let err = "seclude: plan: cannot become uid 65534 (nobody): that takes CAP_SETUID, which the caller does not have\n\
                seclude: hint: run as root, or add --unshare user\n";
     assert_eq!(seen.seen(), (Some(125), "", err));

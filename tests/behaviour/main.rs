@@ -3,8 +3,8 @@
 #[path = "../machine/mod.rs"]
 mod machine;
 
-mod identity;
 mod descriptors;
+mod identity;
 mod launch;
 mod maps;
 mod mounts;

@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::machine::{
-    GRANT, GRANTED, Outcome, STRANGER, call, call_as, call_with_etc, caller, can, finish, grants, is_root, scratch,
-    seclude, sh,
+    GRANT, GRANTED, Outcome, STRANGER, call, call_as, call_with_etc, caller, can, finish, grants, is_root,
+    scratch, seclude, sh,
 };
 
 const MAPS: &str = "for f in uid_map gid_map setgroups; do sed -E 's/^ +//; s/ +/ /g' /proc/self/$f; done";
@@ -52,7 +52,10 @@ fn a_plain_caller_s_default_is_one_id() {
     assert_eq!(maps(&["--user", "1234:5678"]), format!("1234 {uid} 1\n5678 {gid} 1\ndeny\n"));
     assert_eq!(maps(&[]), format!("{uid} {uid} 1\n{gid} {gid} 1\ndeny\n"));
     assert_eq!(maps(&["--map", "self"]), format!("{uid} {uid} 1\n{gid} {gid} 1\ndeny\n"));
-    assert_eq!(maps(&["--map-uid", &format!("0:{uid}:1"), "--user", "0:0"]), format!("0 {uid} 1\n0 {gid} 1\ndeny\n"));
+    assert_eq!(
+        maps(&["--map-uid", &format!("0:{uid}:1"), "--user", "0:0"]),
+        format!("0 {uid} 1\n0 {gid} 1\ndeny\n")
+    );
 }
 
 #[test]
@@ -60,7 +63,8 @@ fn setgroups_is_denied_to_whoever_maps_one_own_gid() {
     if !can(&["root", "python3"]) {
         return;
     }
-    let python = "import os\ntry: os.setgroups([]); print('dropped')\nexcept PermissionError: print('denied')";
+    let python =
+        "import os\ntry: os.setgroups([]); print('dropped')\nexcept PermissionError: print('denied')";
     let words = ["-q", "-n", "user", "--user", "0:0", "/usr/bin/python3", "-c", python];
     assert_eq!(call_as(STRANGER, &words).seen(), (Some(0), "denied\n", ""));
     // A group that keeps somebody out goes on doing so.
@@ -92,7 +96,10 @@ fn groups_that_were_asked_for_are_refused_where_setgroups_is_denied() {
             ),
         );
     }
-    assert_eq!(call_as(STRANGER, &["-q", "-n", "user", "--user", "0:0", "--groups", "keep", "id", "-u"]).out, "0\n");
+    assert_eq!(
+        call_as(STRANGER, &["-q", "-n", "user", "--user", "0:0", "--groups", "keep", "id", "-u"]).out,
+        "0\n"
+    );
 }
 
 #[test]
@@ -139,8 +146,10 @@ fn granted_ranges_go_beside_the_caller_s_own_id() {
     }
     let own = format!("0:{GRANTED}:1");
     let sub = format!("1:{GRANT}:1000");
-    let words = ["-q", "--map-uid", &own, "--map-uid", &sub, "--map-gid", &own, "--map-gid", &sub, "--user", "0:0"];
-    let seen = call_with_etc(&grants(), GRANTED, &[&words[..], &["--groups", "keep", "sh", "-c", MAPS]].concat());
+    let words =
+        ["-q", "--map-uid", &own, "--map-uid", &sub, "--map-gid", &own, "--map-gid", &sub, "--user", "0:0"];
+    let seen =
+        call_with_etc(&grants(), GRANTED, &[&words[..], &["--groups", "keep", "sh", "-c", MAPS]].concat());
     let map = format!("0 {GRANTED} 1\n1 {GRANT} 1000\n");
     assert_eq!(seen.seen(), (Some(0), format!("{map}{map}deny\n").as_str(), ""));
     let words = ["-q", "--map", "self", "--map-uid", &sub, "sh", "-c", MAPS];
@@ -154,7 +163,10 @@ fn a_user_with_grants_launches_with_no_words_about_etc() {
     if !can(&["subids"]) || is_root() {
         return;
     }
-    let seen = sh(&["-q", "--map", "auto", "--user", "0:0"], "id -u; cut -c1-20 /proc/self/uid_map | xargs; cat /proc/self/setgroups");
+    let seen = sh(
+        &["-q", "--map", "auto", "--user", "0:0"],
+        "id -u; cut -c1-20 /proc/self/uid_map | xargs; cat /proc/self/setgroups",
+    );
     assert_eq!(seen.status, Some(0), "{seen:?}");
     assert!(seen.out.starts_with("0\n0 ") && seen.out.ends_with("allow\n"), "{seen:?}");
 }
@@ -170,8 +182,14 @@ fn who_is_granted_nothing_is_told_what_that_takes() {
              seclude: hint: usermod --add-sub{side}s 100000-165535 USER adds a line"
         )
     };
-    refused(&call_with_etc(&grants(), STRANGER, &["--map", "auto", "--user", "0:0", "echo", "ran"]), &auto("uid"));
-    refused(&call_with_etc(&grants(), STRANGER, &["--map-gid", "auto", "--user", "0:0", "echo", "ran"]), &auto("gid"));
+    refused(
+        &call_with_etc(&grants(), STRANGER, &["--map", "auto", "--user", "0:0", "echo", "ran"]),
+        &auto("uid"),
+    );
+    refused(
+        &call_with_etc(&grants(), STRANGER, &["--map-gid", "auto", "--user", "0:0", "echo", "ran"]),
+        &auto("gid"),
+    );
     let words = ["--map-uid", "0:700000:70000", "--user", "0:0", "echo", "ran"];
     let need = "that takes CAP_SETUID, which the caller does not have";
     refused(
@@ -191,8 +209,10 @@ fn with_helper(script: &str) -> Outcome {
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("PATH={}:/usr/bin:/bin", dir.display());
     let map = format!("0:{GRANT}:10");
-    let words = ["env", &path, seclude().to_str().unwrap(), "--map-uid", &map, "--user", "0:0", "echo", "ran"];
-    let etc: String = grants().keys().map(|name| format!("mount --bind {0}/{name} /etc/{name}\n", dir.display())).collect();
+    let words =
+        ["env", &path, seclude().to_str().unwrap(), "--map-uid", &map, "--user", "0:0", "echo", "ran"];
+    let etc: String =
+        grants().keys().map(|name| format!("mount --bind {0}/{name} /etc/{name}\n", dir.display())).collect();
     for (name, text) in grants() {
         fs::write(dir.join(name), text).unwrap();
     }
@@ -213,7 +233,10 @@ fn a_helper_that_fails_lies_or_dies_ends_the_launch() {
     refused(&with_helper("exit 1"), &failed("exit status: 1"));
     refused(&with_helper("printf 'a\\033[31mb\\nc' >&2; exit 1"), &failed("exit status: 1: a\\x1b[31mb\\nc"));
     refused(&with_helper("kill -9 $$"), &failed("signal: 9 (SIGKILL)"));
-    refused(&with_helper("exit 0"), &format!("map-uid: cannot verify uid_map: it holds nothing, and was to hold {map}"));
+    refused(
+        &with_helper("exit 0"),
+        &format!("map-uid: cannot verify uid_map: it holds nothing, and was to hold {map}"),
+    );
 }
 
 #[test]
@@ -227,7 +250,10 @@ fn as_many_ranges_as_the_kernel_takes_are_taken_and_no_more() {
     };
     let call_with = |count: u32| {
         let options = ranges(count);
-        let words: Vec<&str> = ["-q", "--user", "0:0", "--groups", "none"].into_iter().chain(options.iter().map(String::as_str)).collect();
+        let words: Vec<&str> = ["-q", "--user", "0:0", "--groups", "none"]
+            .into_iter()
+            .chain(options.iter().map(String::as_str))
+            .collect();
         call(&[&words[..], &["sh", "-c", "wc -l < /proc/self/uid_map"]].concat())
     };
     assert_eq!(call_with(340).seen(), (Some(0), "340\n", ""));

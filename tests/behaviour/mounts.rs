@@ -11,7 +11,8 @@ fn a_fresh_proc_shows_the_new_pid_namespace_alone() {
         return;
     }
     let options = ["-q", "-n", "user,pid,mount", "--user", "0:0", "--mount-proc"];
-    let seen = sh(&options, "echo /proc/[0-9]*; readlink /proc/self; grep -c ' /proc proc ' /proc/self/mounts");
+    let seen =
+        sh(&options, "echo /proc/[0-9]*; readlink /proc/self; grep -c ' /proc proc ' /proc/self/mounts");
     assert_eq!(seen.out.lines().next(), Some("/proc/1"), "{seen:?}");
     let mounts = sh(&options, "sed -n 's/^proc \\/proc proc //p' /proc/self/mounts | tail -1").out;
     assert!(mounts.starts_with("rw,nosuid,nodev,noexec,relatime"), "{mounts}");
@@ -68,8 +69,10 @@ fn tree(name: &str) -> PathBuf {
 /// A script that binds the machine's programs into `tree` in a mount namespace of the caller's, then does `rest`.
 fn in_tree(tree: &std::path::Path, rest: &str) -> crate::machine::Outcome {
     let dir = tree.display();
-    let binds: String =
-        ["bin", "lib", "lib64", "usr"].iter().map(|part| format!("[ -d /{part} ] && mount --rbind /{part} {dir}/{part}\n")).collect();
+    let binds: String = ["bin", "lib", "lib64", "usr"]
+        .iter()
+        .map(|part| format!("[ -d /{part} ] && mount --rbind /{part} {dir}/{part}\n"))
+        .collect();
     let flags = if is_root() { "-m" } else { "-mr" };
     caller(&format!("exec unshare {flags} sh -c '{binds}{}' \"$0\"", rest.replace('\'', r"'\''")))
 }
@@ -86,8 +89,7 @@ fn a_pivoted_root_leaves_nothing_of_the_old_one() {
     );
     let seen = in_tree(&tree, &run);
     assert_eq!(
-        seen.out,
-        "the new root/\n/bin /here /lib /lib64 /proc /tmp /usr\n/ /proc\n1\nhere\n/proc/1\n",
+        seen.out, "the new root/\n/bin /here /lib /lib64 /proc /tmp /usr\n/ /proc\n1\nhere\n/proc/1\n",
         "{seen:?}"
     );
 }

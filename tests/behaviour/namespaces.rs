@@ -58,7 +58,8 @@ fn all_is_every_kind_and_share_takes_some_out() {
     }
     let seen = sh(&["-q", "-n", "all", "--user", "0:0"], LINKS);
     assert_eq!(new_kinds(&seen.out), KINDS.map(|(word, _)| word), "{seen:?}");
-    let seen = sh(&["-q", "-n", "all", "--share", "net,time", "--share", "CLONE_NEWNS", "--user", "0:0"], LINKS);
+    let seen =
+        sh(&["-q", "-n", "all", "--share", "net,time", "--share", "CLONE_NEWNS", "--user", "0:0"], LINKS);
     assert_eq!(new_kinds(&seen.out), ["user", "pid", "uts", "ipc", "cgroup"], "{seen:?}");
 }
 
@@ -71,13 +72,15 @@ fn each_kind_of_a_process_is_joined_and_no_other() {
     assert_eq!(host.line(), "up");
     for (word, file) in KINDS {
         // A child joins the time namespace at once, and so does an exec.
-        let option = if word == "user" { format!("user={}", host.real) } else { format!("user,{word}={}", host.real) };
+        let option =
+            if word == "user" { format!("user={}", host.real) } else { format!("user,{word}={}", host.real) };
         let seen = sh(&["-q", "--join", &option], LINKS);
         let links: Vec<&str> = seen.out.lines().collect();
         for ((other, other_file), link) in KINDS.iter().zip(&links) {
             let joined = *other == "user" || *other == word;
             let own = fs::read_link(format!("/proc/self/ns/{other_file}")).unwrap();
-            let expected = if joined { host.namespace(other_file) } else { own.to_string_lossy().into_owned() };
+            let expected =
+                if joined { host.namespace(other_file) } else { own.to_string_lossy().into_owned() };
             assert_eq!(**link, expected, "{word}: {seen:?}");
         }
         assert_eq!(links.len(), 8, "{word} {file}: {seen:?}");
@@ -107,7 +110,8 @@ fn all_of_a_process_is_joined_and_its_init_is_a_neighbour() {
     }
     let mut host = live(&["-n", "all", "--user", "0:0", "--mount-proc"], "echo up; read x");
     assert_eq!(host.line(), "up");
-    let seen = sh(&["--join", &format!("all={}", host.real)], "tr '\\0' ' ' < /proc/1/cmdline; id -u; echo $$");
+    let seen =
+        sh(&["--join", &format!("all={}", host.real)], "tr '\\0' ' ' < /proc/1/cmdline; id -u; echo $$");
     let lines: Vec<&str> = seen.out.lines().collect();
     assert_eq!(lines[0], "sh -c echo up; read x 0");
     assert_ne!(lines[1], "1");
@@ -122,7 +126,10 @@ fn new_kinds_are_made_beside_joined_ones() {
     let mut host = live(&["-n", "user,net", "--user", "0:0"], "echo up; read x");
     assert_eq!(host.line(), "up");
     let join = format!("user,net={}", host.real);
-    let seen = sh(&["-q", "--join", &join, "--unshare", "pid,uts", "--hostname", "beside"], &format!("{LINKS}; uname -n; echo $$"));
+    let seen = sh(
+        &["-q", "--join", &join, "--unshare", "pid,uts", "--hostname", "beside"],
+        &format!("{LINKS}; uname -n; echo $$"),
+    );
     let lines: Vec<&str> = seen.out.lines().collect();
     assert_eq!(new_kinds(&lines[..8].join("\n")), ["user", "pid", "net", "uts"], "{seen:?}");
     assert_eq!((lines[0], lines[3]), (host.namespace("user").as_str(), host.namespace("net").as_str()));
@@ -137,7 +144,10 @@ fn what_is_joined_has_to_be_of_its_kind() {
     };
     if can(&["root"]) {
         let uts = "/proc/self/ns/uts";
-        refused(&format!("net={uts}"), &format!("join: cannot join {uts} as a net namespace: it is of kind uts"));
+        refused(
+            &format!("net={uts}"),
+            &format!("join: cannot join {uts} as a net namespace: it is of kind uts"),
+        );
         refused("net=/dev/null", "join: cannot join /dev/null as a net namespace: it is no namespace");
         let rule = "No such file or directory (ENOENT)";
         refused("net=/nope", &format!("join: cannot open the net namespace /nope: {rule}"));
@@ -147,7 +157,10 @@ fn what_is_joined_has_to_be_of_its_kind() {
     refused("nett=1", &format!("usage: cannot take --join nett=1: {kinds}"));
     refused("net=", "usage: cannot take --join net=: a PID or a PATH is needed after =");
     refused("net=0", "usage: cannot take --join net=0: a PID is a plain decimal number from 1 up");
-    refused("net,uts=/x", "usage: cannot take --join net,uts=/x: a PATH is of one kind; several kinds need a PID");
+    refused(
+        "net,uts=/x",
+        "usage: cannot take --join net,uts=/x: a PATH is of one kind; several kinds need a PID",
+    );
 }
 
 #[test]
@@ -167,7 +180,8 @@ fn host_and_domain_name_are_set_inside_and_not_outside() {
     }
     let names = "uname -n; cat /proc/sys/kernel/domainname";
     let before = run("sh", &["-c", names]).out;
-    let options = ["-q", "-n", "user,uts", "--user", "0:0", "--hostname", "build-7.example", "--domainname", "inside"];
+    let options =
+        ["-q", "-n", "user,uts", "--user", "0:0", "--hostname", "build-7.example", "--domainname", "inside"];
     assert_eq!(sh(&options, names).seen(), (Some(0), "build-7.example\ninside\n", ""));
     let longest = "x".repeat(64);
     let options = ["-q", "-n", "user,uts", "--user", "0:0", "--hostname", &longest];
@@ -181,7 +195,10 @@ fn the_loopback_interface_of_a_new_net_namespace_is_up() {
         return;
     }
     // 0x9 is IFF_UP and IFF_LOOPBACK; sysfs shows the namespace of its mount, so the socket's own table is asked.
-    let seen = sh(&["-q", "-n", "user,net", "--user", "0:0"], "cat /proc/net/dev | grep -c :; cat /proc/net/fib_trie | grep -c 127.0.0.1");
+    let seen = sh(
+        &["-q", "-n", "user,net", "--user", "0:0"],
+        "cat /proc/net/dev | grep -c :; cat /proc/net/fib_trie | grep -c 127.0.0.1",
+    );
     let lines: Vec<&str> = seen.out.lines().collect();
     assert_eq!(lines[0], "1", "{seen:?}");
     assert_ne!(lines[1], "0", "an address stands only on an interface that is up: {seen:?}");
@@ -192,7 +209,17 @@ fn clocks_of_a_new_time_namespace_are_shifted() {
     if !can(&["userns"]) {
         return;
     }
-    let options = ["-q", "-n", "user,time", "--user", "0:0", "--time-offset", "boottime=1000000", "--time-offset", "monotonic=-5"];
+    let options = [
+        "-q",
+        "-n",
+        "user,time",
+        "--user",
+        "0:0",
+        "--time-offset",
+        "boottime=1000000",
+        "--time-offset",
+        "monotonic=-5",
+    ];
     let seen = sh(&options, "cat /proc/self/timens_offsets; cut -d. -f1 /proc/uptime");
     let words: Vec<&str> = seen.out.split_whitespace().collect();
     assert_eq!(words[..6], ["monotonic", "-5", "0", "boottime", "1000000", "0"], "{seen:?}");

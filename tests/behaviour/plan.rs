@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::machine::{STRANGER, call, call_as, can, caller, scratch};
+use crate::machine::{STRANGER, call, call_as, caller, can, scratch};
 
 const PATH: &str = "PATH=/usr/bin:/bin";
 
@@ -14,8 +14,25 @@ fn the_plan_is_told_whole_as_text() {
         return;
     }
     let words = [
-        "--dry-run", "-n", "user,net,uts", "--user", "0:0", "--groups", "none", "--hostname", "x", "--umask", "27", "-C", "/",
-        "--no-new-privs", "--env", PATH, "sh", "-c", "echo 'a b'",
+        "--dry-run",
+        "-n",
+        "user,net,uts",
+        "--user",
+        "0:0",
+        "--groups",
+        "none",
+        "--hostname",
+        "x",
+        "--umask",
+        "27",
+        "-C",
+        "/",
+        "--no-new-privs",
+        "--env",
+        PATH,
+        "sh",
+        "-c",
+        "echo 'a b'",
     ];
     let expected = "\
 command     sh -c 'echo '\\''a b'\\'''
@@ -50,15 +67,31 @@ fn the_plan_is_one_record_as_json() {
         return;
     }
     let words = [
-        "--dry-run", "--report", "json", "-n", "net", "--user", "7:8", "--keep-fd", "0", "--env", PATH, "true",
+        "--dry-run",
+        "--report",
+        "json",
+        "-n",
+        "net",
+        "--user",
+        "7:8",
+        "--keep-fd",
+        "0",
+        "--env",
+        PATH,
+        "true",
     ];
     let seen = call_as(STRANGER, &words);
     assert_eq!((seen.status, seen.err.as_str(), seen.out.lines().count()), (Some(0), "", 1));
     let mut plan: Value = serde_json::from_str(&seen.out).unwrap();
-    let steps: Vec<Value> = plan["steps"].as_array().unwrap().iter().map(|step| step["stage"].clone()).collect();
+    let steps: Vec<Value> =
+        plan["steps"].as_array().unwrap().iter().map(|step| step["stage"].clone()).collect();
     assert_eq!(steps, ["loopback", "gid", "uid", "capabilities", "uid", "descriptors"]);
-    let needs: Vec<(Value, Value)> =
-        plan["needs"].as_array().unwrap().iter().map(|need| (need["capability"].clone(), need["held"].clone())).collect();
+    let needs: Vec<(Value, Value)> = plan["needs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|need| (need["capability"].clone(), need["held"].clone()))
+        .collect();
     let missing = |name: &str| (json!(name), json!(false));
     assert_eq!(needs, [missing("CAP_SYS_ADMIN"), missing("CAP_SETUID"), missing("CAP_SETGID")]);
     plan["steps"] = Value::Null;
@@ -77,7 +110,8 @@ fn it_needs_no_privilege_and_says_which_are_missing() {
         return;
     }
     let seen = call_as(STRANGER, &["--dry-run", "-n", "net", "--root", "/srv", "--user", "nobody", "true"]);
-    let needs: Vec<&str> = seen.out.lines().skip_while(|line| !line.starts_with("needs")).map(|line| &line[12..]).collect();
+    let needs: Vec<&str> =
+        seen.out.lines().skip_while(|line| !line.starts_with("needs")).map(|line| &line[12..]).collect();
     let expected = [
         "CAP_SYS_ADMIN to make a new net namespace: missing",
         "CAP_SYS_CHROOT to change the root: missing",
@@ -104,7 +138,17 @@ fn nothing_is_made_bound_or_run() {
     let dir = scratch("dry");
     let (kept, marker) = (dir.join("net"), dir.join("ran"));
     let persist = format!("net={}", kept.display());
-    let words = ["--dry-run", "-n", "user,net", "--user", "0:0", "--persist", &persist, "touch", marker.to_str().unwrap()];
+    let words = [
+        "--dry-run",
+        "-n",
+        "user,net",
+        "--user",
+        "0:0",
+        "--persist",
+        &persist,
+        "touch",
+        marker.to_str().unwrap(),
+    ];
     assert_eq!(call(&words).status, Some(0));
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
     if can(&["strace"]) {

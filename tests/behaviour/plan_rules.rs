@@ -97,14 +97,20 @@ fn equal_inputs_are_equal_plans() {
 #[test]
 fn a_map_implies_a_user_namespace_and_no_other() {
     assert_eq!(planned(&["--map", "self", "true"], &plain()).layout.made, Kinds::NONE.with(Kind::User));
-    assert_eq!(planned(&["--map-uid", "self", "-n", "net", "true"], &plain()).layout.made.to_string(), "user,net");
+    assert_eq!(
+        planned(&["--map-uid", "self", "-n", "net", "true"], &plain()).layout.made.to_string(),
+        "user,net"
+    );
 }
 
 #[test]
 fn the_default_map_of_a_plain_user_is_its_one_id_as_what_was_chosen() {
     assert_eq!(maps(&["-n", "user", "true"], &plain()), told("1000:1000:1", "1000:1000:1", true, true));
     let zero = numbered(plain(), 0);
-    assert_eq!(maps(&["-n", "user", "--user", "0:0", "true"], &zero), told("0:1000:1", "0:1000:1", true, true));
+    assert_eq!(
+        maps(&["-n", "user", "--user", "0:0", "true"], &zero),
+        told("0:1000:1", "0:1000:1", true, true)
+    );
 }
 
 #[test]
@@ -137,7 +143,17 @@ fn a_granted_range_is_written_by_the_helper_and_setgroups_stays() {
     assert_eq!(maps(&auto, &host), told(map, map, false, true));
     let writer = planned(&auto, &host).maps.unwrap().gid.writer;
     assert_eq!(writer, MapWriter::Helper(PathBuf::from("/usr/bin/newgidmap")));
-    let own = ["--map-uid", "0:1000:1", "--map-gid", "0:1000:1", "--map-gid", "1:100000:9", "--user", "0:0", "true"];
+    let own = [
+        "--map-uid",
+        "0:1000:1",
+        "--map-gid",
+        "0:1000:1",
+        "--map-gid",
+        "1:100000:9",
+        "--user",
+        "0:0",
+        "true",
+    ];
     assert_eq!(maps(&own, &host), told("0:1000:1", "0:1000:1 1:100000:9", true, true));
 }
 
@@ -146,7 +162,10 @@ fn a_range_that_nobody_granted_is_planned_and_not_permitted() {
     let words = ["--map-uid", "0:100000:101", "--user", "0:0", "true"];
     let plan = planned(&words, &numbered(granted(), 0));
     let failure = plan.permitted().unwrap_err();
-    assert_eq!(failure.hint.as_deref(), Some("without it, that takes a line of /etc/subuid that holds 100000-100100"));
+    assert_eq!(
+        failure.hint.as_deref(),
+        Some("without it, that takes a line of /etc/subuid that holds 100000-100100")
+    );
     let without = Host { user_side: Side { helper: None, ..granted().user_side }, ..numbered(granted(), 0) };
     let plan = planned(&["--map-uid", "0:100000:9", "--user", "0:0", "true"], &without);
     let hint = plan.permitted().unwrap_err().hint;
@@ -167,7 +186,16 @@ fn privilege_goes_last_and_in_the_order_that_can_work() {
     let plan = planned(&words, &numbered(root(), 7));
     let stages: Vec<&str> = plan.steps.iter().map(|step| step.stage().word()).collect();
     let expected = [
-        "umask", "chdir", "bounding", "groups", "gid", "uid", "capabilities", "uid", "chdir", "no-new-privs",
+        "umask",
+        "chdir",
+        "bounding",
+        "groups",
+        "gid",
+        "uid",
+        "capabilities",
+        "uid",
+        "chdir",
+        "no-new-privs",
         "descriptors",
     ];
     assert_eq!(stages, expected);
@@ -178,7 +206,12 @@ fn mounts_come_in_the_order_propagation_root_proc_and_the_old_root_goes_last() {
     let words = ["-n", "user,pid,mount", "--user", "0:0", "--mount-proc", "--root", "/srv", "true"];
     let plan = planned(&words, &numbered(root(), 0));
     let steps: Vec<String> = plan.steps.iter().map(Step::to_string).collect();
-    let expected = ["make all mounts private", "change the root to /srv", "mount a fresh procfs on /proc", "unmount the old root"];
+    let expected = [
+        "make all mounts private",
+        "change the root to /srv",
+        "mount a fresh procfs on /proc",
+        "unmount the old root",
+    ];
     assert_eq!(steps[..4], expected);
 }
 
@@ -197,5 +230,8 @@ fn the_default_groups_of_whoever_may_not_set_them_are_the_caller_s() {
     let host = numbered(plain(), 0);
     assert_eq!(planned(&["-n", "user", "--user", "0:0", "true"], &host).identity.groups, Groups::Denied);
     let failure = plan(&["-n", "user", "--user", "0:0", "--groups", "none", "true"], &host).unwrap_err();
-    assert_eq!(failure.hint.as_deref(), Some("--groups keep leaves them, or map gids that /etc/subgid grants"));
+    assert_eq!(
+        failure.hint.as_deref(),
+        Some("--groups keep leaves them, or map gids that /etc/subgid grants")
+    );
 }

@@ -14,15 +14,25 @@ fn refused(words: &[&str], err: &str) {
 #[test]
 fn a_usage_error_is_one_line_and_125() {
     let bare = |words: &[&str], err: &str| {
-        assert_eq!(call(words).seen(), (Some(125), "", format!("seclude: usage: {err}\n").as_str()), "{words:?}");
+        assert_eq!(
+            call(words).seen(),
+            (Some(125), "", format!("seclude: usage: {err}\n").as_str()),
+            "{words:?}"
+        );
     };
     bare(&[], "cannot start: a COMMAND is needed");
     bare(&["-q"], "cannot start: a COMMAND is needed");
     bare(&["--"], "cannot start: a COMMAND is needed");
     bare(&[""], "cannot take COMMAND: it is empty: a name or a path is needed");
     bare(&["--user"], "cannot take --user: it needs a value, USER[:GROUP]");
-    bare(&["--usr", "0", "true"], "cannot take --usr: there is no such option\nseclude: hint: did you mean --user?");
-    bare(&["--use", "0", "true"], "cannot take --use: there is no such option\nseclude: hint: did you mean --user?");
+    bare(
+        &["--usr", "0", "true"],
+        "cannot take --usr: there is no such option\nseclude: hint: did you mean --user?",
+    );
+    bare(
+        &["--use", "0", "true"],
+        "cannot take --use: there is no such option\nseclude: hint: did you mean --user?",
+    );
     bare(&["-Z", "true"], "cannot take -Z: there is no such option");
     bare(&["--quiet=yes", "true"], "cannot take --quiet yes: it takes no value");
     for option in ["--user", "--group", "--chdir", "--umask", "--argv0", "--root", "--hostname"] {
@@ -52,11 +62,17 @@ fn small_values_are_strict() {
         refused(&["--umask", text], &format!("usage: cannot take --umask {text}: {mask}"));
     }
     for text in ["x", "3,", "+3", "2147483648"] {
-        refused(&["--keep-fd", text], &format!("usage: cannot take --keep-fd {text}: a descriptor is a plain decimal number"));
+        refused(
+            &["--keep-fd", text],
+            &format!("usage: cannot take --keep-fd {text}: a descriptor is a plain decimal number"),
+        );
     }
     refused(&["--unset-env", "a=b"], "usage: cannot take --unset-env a=b: a variable's name has no =");
     refused(&["--env", "=x"], "plan: cannot take --env: a variable has a name before its =");
-    refused(&["--time-offset", "x=1"], "usage: cannot take --time-offset x=1: the clocks are monotonic, boottime");
+    refused(
+        &["--time-offset", "x=1"],
+        "usage: cannot take --time-offset x=1: the clocks are monotonic, boottime",
+    );
     let whole = "SECONDS are a whole number, negative or not";
     for text in ["monotonic=", "monotonic=1.5", "monotonic=+1", "boottime=9223372036854775808"] {
         refused(&["--time-offset", text], &format!("usage: cannot take --time-offset {text}: {whole}"));
@@ -68,7 +84,10 @@ fn a_host_name_is_plain_and_short() {
     let rule = |c: &str| format!("a host name holds letters, digits, . and -, not '{c}'");
     for option in ["--hostname", "--domainname"] {
         let refused = |text: &str, shown: &str, rule: &str| {
-            refused(&["-n", "user,uts", option, text], &format!("usage: cannot take {option}{shown}: {rule}"));
+            refused(
+                &["-n", "user,uts", option, text],
+                &format!("usage: cannot take {option}{shown}: {rule}"),
+            );
         };
         let long = "0".repeat(65);
         refused(&long, &format!(" {long}"), "a host name is 1 to 64 bytes, and this is 65");
@@ -84,7 +103,9 @@ fn a_host_name_is_plain_and_short() {
 
 #[test]
 fn what_goes_only_with_something_else_says_so() {
-    let plan = |words: &[&str], object: &str, rule: &str| refused(words, &format!("plan: cannot take {object}: {rule}"));
+    let plan = |words: &[&str], object: &str, rule: &str| {
+        refused(words, &format!("plan: cannot take {object}: {rule}"))
+    };
     let uts = "it names a new uts namespace: add --unshare uts";
     plan(&["--hostname", "x"], "--hostname x", uts);
     plan(&["--domainname", "x", "-n", "user"], "--domainname x", uts);
@@ -96,7 +117,11 @@ fn what_goes_only_with_something_else_says_so() {
     let mount = "it is of a new mount namespace: add --unshare mount";
     plan(&["--propagation", "slave"], "--propagation slave", mount);
     plan(&["--mount-proc"], "--mount-proc=/proc", "it shows a new pid namespace: add --unshare pid");
-    plan(&["-n", "pid", "--mount-proc"], "--mount-proc=/proc", "it would cover the caller's /proc: add --unshare mount");
+    plan(
+        &["-n", "pid", "--mount-proc"],
+        "--mount-proc=/proc",
+        "it would cover the caller's /proc: add --unshare mount",
+    );
     let absolute = "its place is an absolute path inside the root";
     plan(&["-n", "pid,mount", "--mount-proc=x"], "--mount-proc=x", absolute);
     plan(&["--setgroups", "deny"], "--setgroups deny", "it is of a new user namespace: add --unshare user");
@@ -142,7 +167,10 @@ fn a_privilege_that_is_missing_is_named_with_what_would_do() {
     assert_eq!(seen.seen(), (Some(125), "", err));
     let seen = call_as(STRANGER, &["--root", "/usr", "echo", "ran"]);
     assert_eq!((seen.status, seen.out.as_str()), (Some(125), ""));
-    assert!(seen.err.starts_with("seclude: plan: cannot change the root: that takes CAP_SYS_CHROOT, "), "{seen:?}");
+    assert!(
+        seen.err.starts_with("seclude: plan: cannot change the root: that takes CAP_SYS_CHROOT, "),
+        "{seen:?}"
+    );
 }
 
 #[test]
@@ -152,7 +180,8 @@ fn seclude_refuses_to_run_with_privilege_of_its_file() {
     }
     let copy = scratch("secure").join("seclude");
     fs::copy(seclude(), &copy).unwrap();
-    let rule = "its file gives it privilege that its caller does not have, and its options would give that away";
+    let rule =
+        "its file gives it privilege that its caller does not have, and its options would give that away";
     let err = format!("seclude: usage: cannot run set-uid, set-gid or with file capabilities: {rule}\n");
     let run = |copy: &std::path::Path| {
         use std::os::unix::process::CommandExt;
@@ -180,9 +209,17 @@ fn control_bytes_of_what_was_typed_are_escaped() {
     assert_eq!(seen.seen(), (Some(127), "", err));
     refused(&["--\u{1b}[31m"], "usage: cannot take --\\x1b[31m: there is no such option");
     refused(&["-C", "/a\u{1b}b"], "chdir: cannot enter /a\\x1bb: No such file or directory (ENOENT)");
-    refused(&["--report-to", "/no\u{7}/x"], "report: cannot open /no\\x07/x: No such file or directory (ENOENT)");
+    refused(
+        &["--report-to", "/no\u{7}/x"],
+        "report: cannot open /no\\x07/x: No such file or directory (ENOENT)",
+    );
     let seen = caller(r#""$0" -q "$(printf 'no\377\233')""#);
-    assert_eq!(seen.err, "seclude: exec: cannot execute no\\xff\\x9b: no directory of PATH has it (ENOENT)\n");
-    let seen = caller(r#"ln -s /bin/true "/tmp/seclude-a$$$(printf '\033')b"; "$0" "/tmp/seclude-a$$$(printf '\033')b"; rm "/tmp/seclude-a$$$(printf '\033')b""#);
+    assert_eq!(
+        seen.err,
+        "seclude: exec: cannot execute no\\xff\\x9b: no directory of PATH has it (ENOENT)\n"
+    );
+    let seen = caller(
+        r#"ln -s /bin/true "/tmp/seclude-a$$$(printf '\033')b"; "$0" "/tmp/seclude-a$$$(printf '\033')b"; rm "/tmp/seclude-a$$$(printf '\033')b""#,
+    );
     assert!(seen.err.contains("\\x1bb: real pid ") && !seen.err.contains('\u{1b}'), "{seen:?}");
 }

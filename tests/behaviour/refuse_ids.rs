@@ -29,8 +29,14 @@ fn a_number_is_plain_decimal_and_never_wraps() {
         }
     }
     for text in numbers {
-        refused(&["--user", &format!("0:{text}")], &format!("usage: cannot take --user 0:{text}: after the colon: {ID}"));
-        refused(&["--user", &format!("{text}:0")], &format!("usage: cannot take --user {text}:0: before the colon: {ID}"));
+        refused(
+            &["--user", &format!("0:{text}")],
+            &format!("usage: cannot take --user 0:{text}: after the colon: {ID}"),
+        );
+        refused(
+            &["--user", &format!("{text}:0")],
+            &format!("usage: cannot take --user {text}:0: before the colon: {ID}"),
+        );
         refused(&["--groups", &format!("1,{text}")], &format!("usage: cannot take --groups 1,{text}: {ID}"));
     }
 }
@@ -62,7 +68,10 @@ fn nothing_is_not_somebody() {
     refused(&["--user", ":"], &format!("usage: cannot take --user :: before the colon: {EMPTY}"));
     refused(&["--user", ":0"], &format!("usage: cannot take --user :0: before the colon: {EMPTY}"));
     refused(&["--user", "0:"], &format!("usage: cannot take --user 0:: after the colon: {EMPTY}"));
-    refused(&["--groups", ""], "usage: cannot take --groups: it is empty: init, keep, none, or a list of groups");
+    refused(
+        &["--groups", ""],
+        "usage: cannot take --groups: it is empty: init, keep, none, or a list of groups",
+    );
     for text in [",1", "1,", "1,,2", ","] {
         refused(&["--groups", text], &format!("usage: cannot take --groups {text}: {EMPTY}"));
     }
@@ -92,13 +101,18 @@ fn a_name_holds_no_control_byte_and_no_separator() {
             refused(&[option, text], &format!("usage: cannot take {option} {shown}: {rule}"));
         }
     }
-    refused(&["--user", "a:b:c"], "usage: cannot take --user a:b:c: after the colon: a name does not contain ':'");
+    refused(
+        &["--user", "a:b:c"],
+        "usage: cannot take --user a:b:c: after the colon: a name does not contain ':'",
+    );
     refused(&["--user", "a,b"], "usage: cannot take --user a,b: a name does not contain ','");
 }
 
 #[test]
 fn a_name_has_to_be_known() {
-    let unknown = |what: &str| format!("account: cannot look up {what} bogus: the {what} database has no {what} of that name");
+    let unknown = |what: &str| {
+        format!("account: cannot look up {what} bogus: the {what} database has no {what} of that name")
+    };
     refused(&["--user", "bogus"], &unknown("user"));
     refused(&["--user", "bogus:0"], &unknown("user"));
     refused(&["--user", "root:bogus"], &unknown("group"));
@@ -121,14 +135,19 @@ fn words_for_groups_stand_alone() {
     }
     let rule = "init takes the groups of a user that the database has: add --user NAME";
     refused(&["--groups", "init"], &format!("plan: cannot take --groups init: {rule}"));
-    refused(&["--user", "54321:54321", "--groups", "init"], &format!("plan: cannot take --groups init: {rule}"));
+    refused(
+        &["--user", "54321:54321", "--groups", "init"],
+        &format!("plan: cannot take --groups init: {rule}"),
+    );
 }
 
 #[test]
 fn a_list_longer_than_the_kernel_takes_is_refused() {
     // One argument holds at most 131071 bytes, so the list comes in several.
     let lists: Vec<String> = (0..5)
-        .map(|part| (0..14_000).map(|n| (100_000 + part * 14_000 + n).to_string()).collect::<Vec<_>>().join(","))
+        .map(|part| {
+            (0..14_000).map(|n| (100_000 + part * 14_000 + n).to_string()).collect::<Vec<_>>().join(",")
+        })
         .collect();
     let words: Vec<&str> = lists.iter().flat_map(|list| ["--groups", list.as_str()]).collect();
     refused(&words, "plan: cannot take --groups: 70000 groups: the kernel takes 65536");
@@ -140,7 +159,9 @@ fn as_many_groups_as_the_kernel_takes_are_taken() {
         return;
     }
     let lists: Vec<String> = (0..8)
-        .map(|part| (0..8_192).map(|n| (100_000 + part * 8_192 + n).to_string()).collect::<Vec<_>>().join(","))
+        .map(|part| {
+            (0..8_192).map(|n| (100_000 + part * 8_192 + n).to_string()).collect::<Vec<_>>().join(",")
+        })
         .collect();
     let mut words: Vec<&str> = lists.iter().flat_map(|list| ["--groups", list.as_str()]).collect();
     words.extend(["-q", "--user", "7:7", "sh", "-c", "grep Groups: /proc/self/status | wc -w"]);

@@ -107,7 +107,11 @@ fn an_id_that_no_range_holds_is_refused_with_the_range_to_add() {
     hint(&["--user", "nobody:0"], "uid 65534 (nobody)", "--map-uid 65534:61234:1");
     hint(&["--user", "0:54321"], "gid 54321", "--map-gid 54321:61234:1");
     hint(&["--user", "0:0", "--groups", "54321"], "supplementary gid 54321", "--map-gid 54321:61234:1");
-    hint(&["--user", "0:0", "--groups", "3,nogroup"], "supplementary gid 65534 (nogroup)", "--map-gid 65534:61234:1");
+    hint(
+        &["--user", "0:0", "--groups", "3,nogroup"],
+        "supplementary gid 65534 (nogroup)",
+        "--map-gid 65534:61234:1",
+    );
 }
 
 #[test]
@@ -118,7 +122,9 @@ fn an_id_that_the_caller_keeps_has_to_be_held_outside() {
     let rule = "the command keeps the caller's uid, which no range holds in the OUTSIDE column: 0:100000:10";
     refused(
         &["--map-uid", "0:100000:10"],
-        &format!("plan: cannot keep uid 0: {rule}\nseclude: hint: choose one with --user, or add --map-uid self"),
+        &format!(
+            "plan: cannot keep uid 0: {rule}\nseclude: hint: choose one with --user, or add --map-uid self"
+        ),
     );
 }
 
@@ -129,7 +135,9 @@ fn root_outside_is_never_shown_as_another_unless_a_map_says_so() {
     }
     // Root without CAP_SETUID can map its own id alone.
     let drop = "-setuid,-setgid";
-    let script = format!(r#"exec setpriv --bounding-set {drop} --inh-caps {drop} "$0" -n user --user nobody echo ran"#);
+    let script = format!(
+        r#"exec setpriv --bounding-set {drop} --inh-caps {drop} "$0" -n user --user nobody echo ran"#
+    );
     let err = "seclude: plan: cannot choose a uid map: uid 0 outside is never shown as 65534 inside unless a map says so\n\
                seclude: hint: say it with --map-uid 65534:0:1\n";
     assert_eq!(crate::machine::caller(&script).seen(), (Some(125), "", err));
@@ -138,7 +146,10 @@ fn root_outside_is_never_shown_as_another_unless_a_map_says_so() {
 #[test]
 fn a_map_without_its_user_namespace_is_a_contradiction() {
     let rule = "id maps are of a new user namespace";
-    refused(&["-n", "all", "--share", "user", "--map", "self"], &format!("plan: cannot take --share user: {rule}"));
+    refused(
+        &["-n", "all", "--share", "user", "--map", "self"],
+        &format!("plan: cannot take --share user: {rule}"),
+    );
     let rule = "id maps are of a new user namespace, and this one exists";
     refused(&["--join", "user=1", "--map", "self"], &format!("plan: cannot take --join user: {rule}"));
 }
@@ -153,7 +164,10 @@ fn what_the_caller_s_own_namespace_does_not_hold_can_t_be_mapped() {
     let err = "seclude: plan: cannot map uid 0:5:1, which the caller's own user namespace does not hold: that takes \
                CAP_SETUID, which the caller does not have\n";
     assert_eq!((seen.status, seen.out.as_str()), (Some(125), ""), "{seen:?}");
-    assert!(seen.err.contains("0:5:1, which the caller's own user namespace does not hold"), "{err}: {seen:?}");
+    assert!(
+        seen.err.contains("0:5:1, which the caller's own user namespace does not hold"),
+        "{err}: {seen:?}"
+    );
 }
 
 #[test]

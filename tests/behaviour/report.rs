@@ -18,9 +18,16 @@ fn verbose_tells_plan_steps_start_and_end() {
     if !can(&["userns"]) {
         return;
     }
-    let seen = sh(&["-v", "-n", "user,uts", "--user", "0:0", "--groups", "keep", "--hostname", "told"], "readlink /proc/self/ns/uts");
+    let seen = sh(
+        &["-v", "-n", "user,uts", "--user", "0:0", "--groups", "keep", "--hostname", "told"],
+        "readlink /proc/self/ns/uts",
+    );
     let lines: Vec<&str> = seen.err.lines().collect();
-    assert_eq!(lines[..2], ["command     sh -c 'readlink /proc/self/ns/uts'", "namespaces  new user,uts"], "{seen:?}");
+    assert_eq!(
+        lines[..2],
+        ["command     sh -c 'readlink /proc/self/ns/uts'", "namespaces  new user,uts"],
+        "{seen:?}"
+    );
     assert!(lines.iter().any(|line| line.ends_with(" µs  set the host name to told")), "{seen:?}");
     let uts = seen.out.trim_end();
     assert!(lines.contains(&format!("            {uts} new").as_str()), "{uts}: {seen:?}");
@@ -51,7 +58,8 @@ fn a_file_is_appended_to_and_standard_error_is_left_alone() {
 
 #[test]
 fn a_descriptor_is_written_to_and_does_not_reach_the_command() {
-    let seen = caller(r#""$0" --report-to fd:7 sh -c '[ -e /proc/$$/fd/7 ] && echo leaked; exit 6' 7>&1; echo $?"#);
+    let seen =
+        caller(r#""$0" --report-to fd:7 sh -c '[ -e /proc/$$/fd/7 ] && echo leaked; exit 6' 7>&1; echo $?"#);
     let lines: Vec<&str> = seen.out.lines().collect();
     assert!(lines[0].starts_with("seclude: sh: real pid "), "{seen:?}");
     assert_eq!((&lines[1..], seen.err.as_str()), (&["6"][..], ""));
@@ -64,7 +72,10 @@ fn a_place_that_can_t_be_written_is_refused_before_anything_runs() {
         assert_eq!((seen.status, seen.out.as_str()), (Some(125), ""), "{script}: {seen:?}");
         assert!(seen.err.starts_with(err), "{script}: {seen:?}");
     };
-    refused(r#"exec "$0" --report-to /nope/x echo ran"#, "seclude: report: cannot open /nope/x: No such file or directory (ENOENT)\n");
+    refused(
+        r#"exec "$0" --report-to /nope/x echo ran"#,
+        "seclude: report: cannot open /nope/x: No such file or directory (ENOENT)\n",
+    );
     refused(r#"exec "$0" --report-to fd:77 echo ran"#, "seclude: report: cannot write to fd:77: ");
     refused(r#"exec "$0" --report-to fd:7 echo ran 7</dev/null"#, "seclude: report: cannot write to fd:7: ");
     let full = "seclude: report: cannot write the report: No space left on device (ENOSPC)\n";

@@ -5,11 +5,12 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::machine::live::live;
-use crate::machine::{Outcome, call, call_as, caller, can, scratch, seclude, sh};
 use crate::machine::{GRANT, GRANTED, STRANGER, call_with_etc, grants};
+use crate::machine::{Outcome, call, call_as, caller, can, scratch, seclude, sh};
 
 fn records(text: &str) -> Vec<Value> {
-    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")));
+    let lines =
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")));
     let records: Vec<Value> = lines.collect();
     assert!(records.iter().all(|record| record["seclude"] == 1), "every record has a version: {text}");
     records
@@ -25,8 +26,14 @@ fn a_launch_is_two_records_started_and_ended() {
     assert_eq!((seen.status, events(&seen)), (Some(42), vec![json!("started"), json!("ended")]));
     let [started, ended] = <[Value; 2]>::try_from(records(&seen.err)).unwrap();
     assert_eq!(started["command"], json!(["sh", "-c", "exit 42"]));
-    assert_eq!((&ended["exit_code"], &ended["signal"], &ended["exit_status"]), (&json!(42), &Value::Null, &json!(42)));
-    assert_eq!((&started["real_pid"], &started["isolated_pid"]), (&ended["real_pid"], &ended["isolated_pid"]));
+    assert_eq!(
+        (&ended["exit_code"], &ended["signal"], &ended["exit_status"]),
+        (&json!(42), &Value::Null, &json!(42))
+    );
+    assert_eq!(
+        (&started["real_pid"], &started["isolated_pid"]),
+        (&ended["real_pid"], &ended["isolated_pid"])
+    );
     assert!(ended["wall_us"].as_u64().unwrap() > 0);
     let killed = records(&sh(&["--report", "json"], "ulimit -c 0; kill -9 $$").err);
     assert_eq!(killed[1]["signal"], json!({ "number": 9, "name": "SIGKILL" }));
@@ -51,7 +58,10 @@ fn both_pids_and_that_of_seclude_are_the_kernel_s() {
     }
     let file = scratch("pids").join("log");
     let name = file.to_str().unwrap();
-    let seen = sh(&["--report", "json", "--report-to", name, "-n", "user,pid", "--user", "0:0"], "echo $$; grep -E '^(NSpid|PPid)' /proc/self/status; grep NSpid /proc/self/../self/status >/dev/null; cut -d' ' -f4 /proc/self/stat");
+    let seen = sh(
+        &["--report", "json", "--report-to", name, "-n", "user,pid", "--user", "0:0"],
+        "echo $$; grep -E '^(NSpid|PPid)' /proc/self/status; grep NSpid /proc/self/../self/status >/dev/null; cut -d' ' -f4 /proc/self/stat",
+    );
     let started = &records(&fs::read_to_string(&file).unwrap())[0];
     // The status is that of grep, whose parent outside is the shell.
     let words: Vec<&str> = seen.out.split_whitespace().collect();
@@ -60,7 +70,11 @@ fn both_pids_and_that_of_seclude_are_the_kernel_s() {
     assert_eq!(started["real_pid"], parent, "{seen:?}");
     let mut job = live(&[], "read x");
     let pid = job.pid();
-    assert!(fs::read_to_string(format!("/proc/{}/status", job.real)).unwrap().contains(&format!("PPid:\t{pid}\n")));
+    assert!(
+        fs::read_to_string(format!("/proc/{}/status", job.real))
+            .unwrap()
+            .contains(&format!("PPid:\t{pid}\n"))
+    );
 }
 
 #[test]
@@ -90,7 +104,16 @@ fn ids_groups_capabilities_and_maps_are_as_enforced() {
         json!({ "inside": inside, "outside": outside, "real_inside": inside, "real_outside": outside,
                 "saved_inside": inside, "saved_outside": outside })
     };
-    let nobody = started(&call(&["--report", "json", "--user", "1234:5678", "--groups", "9,7", "--no-new-privs", "true"]));
+    let nobody = started(&call(&[
+        "--report",
+        "json",
+        "--user",
+        "1234:5678",
+        "--groups",
+        "9,7",
+        "--no-new-privs",
+        "true",
+    ]));
     let enforced = &nobody["enforced"];
     assert_eq!((&enforced["uid"], &enforced["gid"]), (&id(1234, 1234), &id(5678, 5678)));
     assert_eq!(enforced["groups"], json!([{ "inside": 7, "outside": 7 }, { "inside": 9, "outside": 9 }]));
@@ -99,7 +122,11 @@ fn ids_groups_capabilities_and_maps_are_as_enforced() {
     assert_eq!((&enforced["capabilities"], &enforced["no_new_privs"]), (&capabilities, &json!(true)));
     assert_eq!(nobody["maps"], Value::Null);
 
-    let granted = started(&call_with_etc(&grants(), GRANTED, &["--report", "json", "--map", "auto", "--user", "5:6", "true"]));
+    let granted = started(&call_with_etc(
+        &grants(),
+        GRANTED,
+        &["--report", "json", "--map", "auto", "--user", "5:6", "true"],
+    ));
     let enforced = &granted["enforced"];
     assert_eq!((&enforced["uid"], &enforced["gid"]), (&id(5, GRANT + 5), &id(6, GRANT + 6)));
     assert_eq!(granted["maps"]["uid"], json!([{ "inside": 0, "outside": GRANT, "count": 65536 }]));
@@ -116,20 +143,29 @@ fn ids_groups_capabilities_and_maps_are_as_enforced() {
 fn a_failure_is_a_record_with_stage_errno_object_and_hint() {
     let seen = call(&["--report", "json", "/nope/nope"]);
     let [failed] = <[Value; 1]>::try_from(records(&seen.err)).unwrap();
-    assert_eq!((seen.status, &failed["event"], &failed["exit_status"]), (Some(127), &json!("failed"), &json!(127)));
+    assert_eq!(
+        (seen.status, &failed["event"], &failed["exit_status"]),
+        (Some(127), &json!("failed"), &json!(127))
+    );
     assert_eq!((&failed["stage"], &failed["object"]), (&json!("exec"), &json!("/nope/nope")));
     assert_eq!(failed["errno"], json!({ "number": 2, "name": "ENOENT" }));
     let seen = call(&["--report", "json", "-n", "net", "--hostname", "x", "true"]);
     let [failed] = <[Value; 1]>::try_from(records(&seen.err)).unwrap();
     assert_eq!((seen.status, &failed["stage"], &failed["errno"]), (Some(125), &json!("plan"), &Value::Null));
-    assert_eq!(failed["message"], "plan: cannot take --hostname x: it names a new uts namespace: add --unshare uts");
+    assert_eq!(
+        failed["message"],
+        "plan: cannot take --hostname x: it names a new uts namespace: add --unshare uts"
+    );
 }
 
 #[test]
 fn a_failure_inside_the_child_is_a_record_like_any_other_and_nothing_started() {
     let seen = call(&["--report", "json", "-C", "/no\u{1b}", "true"]);
     let [failed] = <[Value; 1]>::try_from(records(&seen.err)).unwrap();
-    assert_eq!((seen.status, &failed["event"], &failed["stage"]), (Some(125), &json!("failed"), &json!("chdir")));
+    assert_eq!(
+        (seen.status, &failed["event"], &failed["stage"]),
+        (Some(125), &json!("failed"), &json!("chdir"))
+    );
     assert_eq!(failed["object"], "/no\\x1b");
 }
 
@@ -154,7 +190,10 @@ fn each_record_is_one_write() {
     let text = fs::read_to_string(&trace).unwrap();
     let writes: Vec<&str> = text.lines().filter(|line| line.contains("write(2, ")).collect();
     assert_eq!(writes.len(), 2, "{text}");
-    assert!(writes.iter().all(|line| line.contains(r#"write(2, "{"#) && line.contains(r#"}\n", "#)), "{text}");
+    assert!(
+        writes.iter().all(|line| line.contains(r#"write(2, "{"#) && line.contains(r#"}\n", "#)),
+        "{text}"
+    );
 }
 
 #[test]

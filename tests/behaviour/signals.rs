@@ -60,9 +60,13 @@ fn each_reaches_a_command_that_is_another_user() {
 
 #[test]
 fn a_signal_that_ends_the_command_gives_128_and_its_number() {
-    for (signal, status) in
-        [(Signal::SIGHUP, 129), (Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGUSR1, 138), (Signal::SIGUSR2, 140)]
-    {
+    for (signal, status) in [
+        (Signal::SIGHUP, 129),
+        (Signal::SIGINT, 130),
+        (Signal::SIGTERM, 143),
+        (Signal::SIGUSR1, 138),
+        (Signal::SIGUSR2, 140),
+    ] {
         let mut job = live(&[], "echo up; read x");
         assert_eq!(job.line(), "up");
         job.signal(signal);
@@ -93,7 +97,16 @@ fn a_signal_between_clone_and_exec_is_not_lost() {
     }
     // strace holds the child before its exec while seclude, which has told its pids already, is signalled.
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=execve", "-e", "inject=execve:delay_enter=400000:when=2"]);
+    command.args([
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=execve",
+        "-e",
+        "inject=execve:delay_enter=400000:when=2",
+    ]);
     command.arg(seclude()).args(["sh", "-c", "trap 'echo got; exit 3' TERM; while :; do sleep 0.01; done"]);
     let job = live_of(&mut command);
     assert!(job.told.starts_with("seclude: sh: real pid "), "{}", job.told);
@@ -146,7 +159,9 @@ fn an_ignored_sighup_stays_ignored_and_reaches_nobody() {
 fn few_descriptors_are_enough_or_the_limit_is_named() {
     for limit in 4..16 {
         let seen = caller(&format!(r#"ulimit -n {limit}; exec "$0" -q sh -c 'exit 42'"#));
-        let named = seen.status == Some(125) && seen.out.is_empty() && seen.err.contains(": Too many open files (EMFILE)\n");
+        let named = seen.status == Some(125)
+            && seen.out.is_empty()
+            && seen.err.contains(": Too many open files (EMFILE)\n");
         assert!(seen.seen() == (Some(42), "", "") || (limit < 8 && named), "{limit}: {seen:?}");
     }
 }
@@ -154,11 +169,19 @@ fn few_descriptors_are_enough_or_the_limit_is_named() {
 #[test]
 fn closed_standard_streams_change_no_status() {
     for closed in ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"] {
-        assert_eq!(caller(&format!(r#""$0" sh -c 'exit 42' {closed}; exit $?"#)).status, Some(42), "{closed}");
+        assert_eq!(
+            caller(&format!(r#""$0" sh -c 'exit 42' {closed}; exit $?"#)).status,
+            Some(42),
+            "{closed}"
+        );
         assert_eq!(caller(&format!(r#""$0" /nope/nope {closed}; exit $?"#)).status, Some(127), "{closed}");
         let options = "-n user --user 0:0";
         if can(&["userns"]) {
-            assert_eq!(caller(&format!(r#""$0" {options} sh -c 'exit 42' {closed}; exit $?"#)).status, Some(42), "{closed}");
+            assert_eq!(
+                caller(&format!(r#""$0" {options} sh -c 'exit 42' {closed}; exit $?"#)).status,
+                Some(42),
+                "{closed}"
+            );
         }
     }
 }
