@@ -50,6 +50,8 @@ pub struct Host {
     pub capabilities: Vec<Capability>,
     pub user_side: Side,
     pub group_side: Side,
+    /// Whether setgroups(2) is denied in the caller's own user namespace, and so in every new one below it.
+    pub denies_setgroups: bool,
     /// The user that `--user` names.
     pub account: Option<Account>,
     pub environment: Vec<(OsString, OsString)>,
@@ -95,6 +97,8 @@ impl Host {
         user_side.look(&uid_specs, ["/etc/subuid", "newuidmap", "uid_map"], &mut login, privileged)?;
         group_side.look(&gid_specs, ["/etc/subgid", "newgidmap", "gid_map"], &mut login, privileged)?;
 
+        let denies_setgroups =
+            fs::read_to_string("/proc/self/setgroups").is_ok_and(|word| word.trim_end() == "deny");
         let account = accounts::account(request, &group_side.names)?;
         let environment = env::vars_os().collect();
         let open = request.lifetime.keep_fd.iter().flat_map(|keep| match keep {
@@ -113,6 +117,7 @@ impl Host {
             capabilities,
             user_side,
             group_side,
+            denies_setgroups,
             account,
             environment,
             open,

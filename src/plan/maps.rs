@@ -100,7 +100,8 @@ pub(super) fn decide(
         MapWriter::Direct => !groups.able && gid.need.is_none(),
         MapWriter::Helper(_) => gid.map.ranges().iter().any(|range| !granted(range, &groups.host.grants)),
     };
-    let deny_setgroups = request.namespaces.setgroups.is_some() || by_own_id;
+    let asked = request.namespaces.setgroups.is_some();
+    let deny_setgroups = asked || by_own_id || host.denies_setgroups;
     Ok(Some(Maps { uid, gid, deny_setgroups }))
 }
 

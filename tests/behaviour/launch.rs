@@ -223,3 +223,15 @@ fn the_command_s_user_decides_nothing_for_root() {
     let words: Vec<&str> = mine.out.split_whitespace().collect();
     assert_eq!(words, ["0", "0", "0", &outside.to_string(), "1"]);
 }
+
+#[test]
+fn the_main_job_works_in_a_user_namespace_that_denies_setgroups() {
+    if !can(&["userns", "unshare"]) {
+        return;
+    }
+    let script = format!(
+        r#"exec unshare --user --map-root-user "$0" -q {} sh -c 'id -u; echo $$; cat /proc/self/setgroups'"#,
+        MAIN.join(" ")
+    );
+    assert_eq!(caller(&script).seen(), (Some(0), "0\n1\ndeny\n", ""));
+}

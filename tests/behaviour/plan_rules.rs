@@ -31,6 +31,7 @@ fn plain() -> Host {
         capabilities: Vec::new(),
         user_side: side.clone(),
         group_side: side,
+        denies_setgroups: false,
         account: None,
         environment: vec![("PATH".into(), "/usr/bin:/bin".into()), ("HOME".into(), "/home/me".into())],
         open: Vec::new(),
@@ -234,4 +235,12 @@ fn the_default_groups_of_whoever_may_not_set_them_are_the_caller_s() {
         failure.hint.as_deref(),
         Some("--groups keep leaves them, or map gids that /etc/subgid grants")
     );
+}
+
+#[test]
+fn what_the_caller_s_own_namespace_denies_is_denied_below_it() {
+    let host = Host { denies_setgroups: true, ..numbered(root(), 0) };
+    let words = ["-n", "user", "--user", "0:0", "true"];
+    assert_eq!(maps(&words, &host), told("0:0:1", "0:0:1", true, true));
+    assert_eq!(planned(&words, &host).identity.groups, Groups::Denied);
 }
