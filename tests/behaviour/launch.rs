@@ -6,7 +6,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::machine::live::live;
-use crate::machine::{call, caller, can, is_root, run, scratch, seclude, sh};
+use crate::machine::{call, caller, can, is_root, run, scratch, script, seclude, sh};
 
 const MAIN: [&str; 5] = ["--unshare", "user,pid,mount,uts,ipc,net", "--user", "root", "--mount-proc"];
 
@@ -79,10 +79,9 @@ fn a_command_that_is_not_found_is_127() {
 #[test]
 fn a_script_without_its_interpreter_is_127_and_names_it() {
     let dir = scratch("script");
-    let script = dir.join("script");
-    fs::write(&script, "#!/no/such/interpreter -x\n").unwrap();
-    executable(&script);
-    let name = script.to_str().unwrap();
+    let file = dir.join("script");
+    script(&file, "#!/no/such/interpreter -x\n");
+    let name = file.to_str().unwrap();
     let err = format!(
         "seclude: exec: cannot execute {name}: its interpreter /no/such/interpreter was not found (ENOENT)\n"
     );
@@ -98,8 +97,7 @@ fn a_command_that_can_t_be_executed_is_126() {
         "seclude: exec: cannot execute /etc/passwd: no one may execute it: its mode has no x (EACCES)\n";
     assert_eq!(call(&["/etc/passwd"]).seen(), (Some(126), "", err));
     let text = scratch("text").join("text");
-    fs::write(&text, "echo no interpreter is named\n").unwrap();
-    executable(&text);
+    script(&text, "echo no interpreter is named\n");
     let name = text.to_str().unwrap();
     let rule = "it is neither a program of this machine's nor a script with a #! line (ENOEXEC)";
     let err = format!("seclude: exec: cannot execute {name}: {rule}\n");
@@ -110,8 +108,7 @@ fn a_command_that_can_t_be_executed_is_126() {
 fn path_goes_on_past_a_file_that_can_t_be_executed() {
     let (blocked, good) = (scratch("blocked"), scratch("good"));
     fs::write(blocked.join("tool"), "#!/bin/sh\n").unwrap();
-    fs::write(good.join("tool"), "#!/bin/sh\necho good\n").unwrap();
-    executable(&good.join("tool"));
+    script(&good.join("tool"), "#!/bin/sh\necho good\n");
     let path = |dirs: &str| format!("PATH={dirs}:/usr/bin:/bin");
     let both = format!("{}:{}", blocked.display(), good.display());
     assert_eq!(call(&["-q", "--env", &path(&both), "tool"]).seen(), (Some(0), "good\n", ""));
@@ -122,11 +119,6 @@ fn path_goes_on_past_a_file_that_can_t_be_executed() {
         file.display()
     );
     assert_eq!(alone.seen(), (Some(126), "", err.as_str()));
-}
-
-fn executable(path: &std::path::Path) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]

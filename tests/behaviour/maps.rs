@@ -205,8 +205,7 @@ fn who_is_granted_nothing_is_told_what_that_takes() {
 fn with_helper(script: &str) -> Outcome {
     let dir = scratch("helper");
     let helper = dir.join("newuidmap");
-    fs::write(&helper, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    crate::machine::script(&helper, &format!("#!/bin/sh\n{script}\n"));
     let path = format!("PATH={}:/usr/bin:/bin", dir.display());
     let map = format!("0:{GRANT}:10");
     let words =

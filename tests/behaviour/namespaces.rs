@@ -237,17 +237,22 @@ fn a_namespace_that_is_kept_outlives_the_command_and_is_joined_again() {
     // Binding a mount namespace takes a private mount, here below a mount namespace of the caller's own.
     let script = format!(
         r#"mount -t tmpfs none {dir} && mount --make-private {dir}
+        echo \#!/nope > {dir}/bad; chmod 755 {dir}/bad
         "$0" -q -n net,uts,mount --hostname kept --persist net={dir}/net --persist uts={dir}/uts --persist mount={dir}/mnt \
             sh -c 'readlink /proc/self/ns/net; readlink /proc/self/ns/mnt' || exit
         "$0" -q --join net={dir}/net --join uts={dir}/uts --join mount={dir}/mnt \
             sh -c 'readlink /proc/self/ns/net; readlink /proc/self/ns/mnt; uname -n'
-        "$0" -q -n net --persist net={dir}/gone /nope/nope; echo $?; ls {dir}"#
+        "$0" -q -n net --persist net={dir}/gone {dir}/bad; echo $?; ls {dir}"#
     );
     // Linux 6.18 takes a mount namespace for an older one, which can't be bound, when another processor made it.
     let one = "taskset -c $(sed -n 's/^Cpus_allowed_list:.\\([0-9]*\\).*/\\1/p' /proc/self/status)";
     let seen = caller(&format!("exec {one} unshare -m sh -c '{}' \"$0\"", script.replace('\'', r"'\''")));
     let lines: Vec<&str> = seen.out.lines().collect();
-    assert_eq!(lines.len(), 9, "{seen:?}");
+    assert_eq!(lines.len(), 10, "{seen:?}");
     assert_eq!((lines[0], lines[1], lines[4]), (lines[2], lines[3], "kept"), "{seen:?}");
-    assert_eq!(lines[5..], ["127", "mnt", "net", "uts"], "a launch that fails keeps nothing: {seen:?}");
+    assert_eq!(
+        lines[5..],
+        ["127", "bad", "mnt", "net", "uts"],
+        "a launch that fails keeps nothing: {seen:?}"
+    );
 }

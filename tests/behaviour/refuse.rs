@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::machine::{STRANGER, call, call_as, caller, can, finish, scratch, seclude};
+use crate::machine::{STRANGER, call, call_as, caller, can, copied, finish, scratch, seclude};
 
 fn refused(words: &[&str], err: &str) {
     let words = [words, &["echo", "ran"]].concat();
@@ -179,7 +179,7 @@ fn seclude_refuses_to_run_with_privilege_of_its_file() {
         return;
     }
     let copy = scratch("secure").join("seclude");
-    fs::copy(seclude(), &copy).unwrap();
+    copied(seclude(), &copy);
     let rule =
         "its file gives it privilege that its caller does not have, and its options would give that away";
     let err = format!("seclude: usage: cannot run set-uid, set-gid or with file capabilities: {rule}\n");

@@ -81,10 +81,27 @@ pub fn seclude() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(|| {
         let copy = scratch("bin").join("seclude");
-        fs::copy(env!("CARGO_BIN_EXE_seclude"), &copy).expect("the binary can be copied");
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("its mode can be set");
+        copied(Path::new(env!("CARGO_BIN_EXE_seclude")), &copy);
         copy
     })
+}
+
+/// Copies a file to one that everyone may execute.
+///
+/// By a process of its own: a descriptor of ours, open for writing, would be inherited by whatever another test starts just
+/// then, and the kernel executes no file that somebody writes to (`ETXTBSY`).
+pub fn copied(from: &Path, to: &Path) {
+    let copy =
+        Command::new("sh").args(["-ec", "cp \"$0\" \"$1\"; chmod 755 \"$1\""]).arg(from).arg(to).status();
+    assert!(copy.is_ok_and(|status| status.success()), "{to:?} can be made");
+}
+
+/// Makes a script that everyone may execute.
+pub fn script(path: &Path, text: &str) {
+    let draft = path.with_extension("draft");
+    fs::write(&draft, text).expect("a file can be written");
+    copied(&draft, path);
+    fs::remove_file(&draft).expect("our own file");
 }
 
 /// A new directory that everyone may enter and only its maker may change.
