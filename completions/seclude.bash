@@ -1,0 +1,219 @@
+# bash completion for seclude(1). After COMMAND it hands over to the command's own completion.
+
+_seclude_kinds='user pid mount net uts ipc cgroup time'
+
+# Options whose value is the next word.
+_seclude_takes_value() {
+    case $1 in
+        -u | --user | -g | --group | --groups | --env | --unset-env | -C | --chdir | --umask | --argv0) ;;
+        -n | --unshare | --share | --join | --persist | --map-uid | --map-gid | --map | --setgroups) ;;
+        --hostname | --domainname | --time-offset | --propagation | -R | --root | --keep-fd) ;;
+        --report | --report-to | --config | --unit | --oci) ;;
+        *) return 1 ;;
+    esac
+}
+
+# Offers those of the words (from $3 on) that start with $2, each with $1 before it.
+_seclude_offer() {
+    local before=$1 start=$2 word
+    shift 2
+    for word in "$@"; do
+        [[ $word == "$start"* ]] && COMPREPLY+=("$before$word")
+    done
+}
+
+# The same for the last element of a comma list, without what the list has already.
+_seclude_list() {
+    local before=$1 value=$2 head='' word
+    shift 2
+    if [[ $value == *,* ]]; then
+        head=${value%,*},
+    fi
+    local -a left=()
+    for word in "$@"; do
+        [[ ,$head == *",$word,"* ]] || left+=("$word")
+    done
+    _seclude_offer "$before$head" "${value##*,}" "${left[@]}"
+    compopt -o nospace 2>/dev/null
+}
+
+# Offers what `compgen $2` finds for the value $3, with $1 before it.
+_seclude_files() {
+    local line
+    while IFS= read -r line; do
+        COMPREPLY+=("$1$line")
+    done < <(compgen "$2" -- "$3")
+    compopt -o filenames 2>/dev/null
+}
+
+_seclude_names() {
+    mapfile -t names < <(compgen "$1")
+}
+
+# Completes the value $3 of option $1, which stands behind $2 in its word.
+_seclude_value() {
+    local option=$1 before=$2 value=$3
+    local -a names kinds=()
+    read -ra kinds <<<"$_seclude_kinds"
+    case $option in
+        -u | --user)
+            if [[ $value == *:* ]]; then
+                _seclude_names -g
+                _seclude_offer "$before${value%%:*}:" "${value#*:}" "${names[@]}"
+            else
+                _seclude_names -u
+                _seclude_offer "$before" "$value" "${names[@]}"
+                compopt -o nospace 2>/dev/null
+            fi
+            ;;
+        -g | --group)
+            _seclude_names -g
+            _seclude_offer "$before" "$value" "${names[@]}"
+            ;;
+        --groups)
+            _seclude_names -g
+            [[ $value == *,* ]] || names+=(init keep none)
+            _seclude_list "$before" "$value" "${names[@]}"
+            ;;
+        --env | --unset-env)
+            _seclude_names -e
+            _seclude_offer "$before" "$value" "${names[@]}"
+            [[ $option == --env ]] && compopt -o nospace 2>/dev/null
+            ;;
+        -n | --unshare | --share)
+            [[ $value == *,* ]] || kinds+=(all)
+            _seclude_list "$before" "$value" "${kinds[@]}"
+            ;;
+        --join)
+            if [[ $value == *=* ]]; then
+                local target=${value#*=} pid
+                for pid in /proc/[0-9]*; do
+                    _seclude_offer "$before${value%%=*}=" "$target" "${pid#/proc/}"
+                done
+                [[ ${value%%=*} == *,* ]] || _seclude_files "$before${value%%=*}=" -f "$target"
+            else
+                [[ $value == *,* ]] || kinds+=(all)
+                _seclude_list "$before" "$value" "${kinds[@]}"
+            fi
+            ;;
+        --persist)
+            if [[ $value == *=* ]]; then
+                _seclude_files "$before${value%%=*}=" -f "${value#*=}"
+            else
+                _seclude_offer "$before" "$value" "${kinds[@]/%/=}"
+                compopt -o nospace 2>/dev/null
+            fi
+            ;;
+        --map | --map-uid | --map-gid) _seclude_offer "$before" "$value" self auto all ;;
+        --setgroups) _seclude_offer "$before" "$value" deny ;;
+        --propagation) _seclude_offer "$before" "$value" private slave shared unchanged ;;
+        --report) _seclude_offer "$before" "$value" text json ;;
+        --time-offset)
+            _seclude_offer "$before" "$value" monotonic= boottime=
+            compopt -o nospace 2>/dev/null
+            ;;
+        --hostname) _seclude_offer "$before" "$value" "${HOSTNAME-}" ;;
+        --umask) _seclude_offer "$before" "$value" 022 027 077 ;;
+        --keep-fd)
+            local -a open=(/proc/$$/fd/*)
+            open=("${open[@]##*/}")
+            [[ $value == *,* ]] || open+=(all)
+            _seclude_list "$before" "$value" "${open[@]}"
+            ;;
+        --report-to)
+            _seclude_offer "$before" "$value" fd:
+            _seclude_files "$before" -f "$value"
+            ;;
+        -C | --chdir | -R | --root | --mount-proc) _seclude_files "$before" -d "$value" ;;
+        --config | --unit | --oci) _seclude_files "$before" -f "$value" ;;
+    esac
+}
+
+# Hands over to the completion of the command that is word $1 of COMP_WORDS.
+_seclude_command() {
+    if declare -F _comp_command_offset >/dev/null; then
+        _comp_command_offset "$1"
+    elif declare -F _command_offset >/dev/null; then
+        _command_offset "$1"
+    elif ((COMP_CWORD == $1)); then
+        _seclude_files '' -c "${COMP_WORDS[COMP_CWORD]}"
+    else
+        _seclude_files '' -f "${COMP_WORDS[COMP_CWORD]}"
+    fi
+}
+
+_seclude() {
+    COMPREPLY=()
+    # readline splits words at : and =; here they are put together again, each with its first index.
+    local -a words=() starts=()
+    local rest=$COMP_LINE word index
+    for ((index = 0; index <= COMP_CWORD; index++)); do
+        word=${COMP_WORDS[index]}
+        if ((index > 0)) && [[ -n $word && $rest != [[:space:]]* ]]; then
+            words[${#words[@]} - 1]+=$word
+        else
+            words+=("$word")
+            starts+=("$index")
+        fi
+        rest=${rest#"${rest%%[![:space:]]*}"}
+        rest=${rest#"$word"}
+    done
+    local last=$((${#words[@]} - 1)) option=''
+    local current=${words[last]}
+    for ((index = 1; index < last; index++)); do
+        word=${words[index]}
+        if [[ -n $option ]]; then
+            option=''
+            continue
+        fi
+        case $word in
+            --)
+                _seclude_command "${starts[index + 1]}"
+                return
+                ;;
+            --*=*) ;;
+            --*) _seclude_takes_value "$word" && option=$word ;;
+            -?*)
+                # In a cluster such as -qn, the first that takes a value takes the rest, or the next word.
+                while [[ -n ${word#-} ]]; do
+                    if _seclude_takes_value "${word:0:2}"; then
+                        [[ -z ${word:2} ]] && option=$word
+                        break
+                    fi
+                    word=-${word:2}
+                done
+                ;;
+            *)
+                _seclude_command "${starts[index]}"
+                return
+                ;;
+        esac
+    done
+    if [[ -n $option ]]; then
+        _seclude_value "$option" '' "$current"
+    else
+        case $current in
+            --*=*) _seclude_value "${current%%=*}" "${current%%=*}=" "${current#*=}" ;;
+            -[ugCnR]?*) _seclude_value "${current:0:2}" "${current:0:2}" "${current:2}" ;;
+            -*)
+                _seclude_offer '' "$current" -h --help -V --version -u --user -g --group --groups --clear-env --env \
+                    --unset-env --keep-env -C --chdir --umask --argv0 -n --unshare --share --join --persist \
+                    --map-uid --map-gid --map --setgroups --hostname --domainname --time-offset --propagation \
+                    --mount-proc -R --root --no-new-privs --keep-fd -q --quiet -v --verbose --report --report-to \
+                    --dry-run --doctor --config --unit --oci
+                ;;
+            *)
+                _seclude_command "${starts[last]}"
+                return
+                ;;
+        esac
+    fi
+    # What readline has as a word of its own already is not offered again.
+    for word in : =; do
+        if [[ ${COMP_WORDBREAKS-} == *"$word"* && $current == *"$word"* ]]; then
+            COMPREPLY=("${COMPREPLY[@]#"${current%"$word"*}$word"}")
+        fi
+    done
+}
+
+complete -F _seclude seclude

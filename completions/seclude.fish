@@ -1,0 +1,159 @@
+# fish completion for seclude(1). After COMMAND it hands over to the command's own completion.
+
+# Prints the number of words before COMMAND; fails where no COMMAND has been typed.
+function __seclude_command_at
+    set -l words (commandline -opc)
+    set -l skip 0
+    set -l index 1
+    while set index (math $index + 1); test $index -le (count $words)
+        set -l word $words[$index]
+        if test $skip = 1
+            set skip 0
+            continue
+        end
+        switch $word
+            case --
+                echo $index
+                return 0
+            case '--*=*'
+            case --user --group --groups --env --unset-env --chdir --umask --argv0 --unshare --share --join \
+                --persist --map-uid --map-gid --map --setgroups --hostname --domainname --time-offset \
+                --propagation --root --keep-fd --report --report-to --config --unit --oci
+                set skip 1
+            case '--*'
+            case '-*'
+                # In a cluster such as -qn, the first that takes a value takes the rest, or the next word.
+                if string match -qr '^-[^ugCnR]*[ugCnR]$' -- $word
+                    set skip 1
+                end
+            case '*'
+                math $index - 1
+                return 0
+        end
+    end
+    return 1
+end
+
+function __seclude_no_command
+    not __seclude_command_at >/dev/null
+end
+
+# Completes COMMAND, and what follows it by its own rules.
+function __seclude_command
+    set -l at (__seclude_command_at)
+    or begin
+        __fish_complete_command
+        return
+    end
+    set -l words (commandline -opc) (commandline -ct)
+    complete -C (string join ' ' -- (string escape -- $words[(math $at + 1)..-2]) $words[-1])
+end
+
+function __seclude_kinds
+    printf '%s\t%s\n' user 'user and group ids, capabilities' pid 'process ids' mount mounts net network \
+        uts 'host name and domain name' ipc 'System V IPC and POSIX message queues' \
+        cgroup 'root of cgroups' time 'monotonic and boot clocks'
+end
+
+# The words of standard input, behind what the token has up to its last comma.
+function __seclude_after_comma
+    set -l head (string match -r '^(?:--[^=]*=)?(.*,)' -- (commandline -ct))[2]
+    while read -l line
+        echo $head$line
+    end
+end
+
+function __seclude_value
+    string replace -r -- '^--[a-z0-9-]+=' '' (commandline -ct)
+end
+
+function __seclude_unshare
+    begin
+        __seclude_kinds
+        string match -q '*,*' -- (__seclude_value); or printf 'all\tevery kind\n'
+    end | __seclude_after_comma
+end
+
+function __seclude_join
+    set -l value (__seclude_value)
+    if set -l parts (string split -m 1 = -- $value); and test (count $parts) = 2
+        string replace -r '^' "$parts[1]=" -- (__fish_complete_pids; __fish_complete_path $parts[2])
+    else
+        __seclude_kinds | __seclude_after_comma
+    end
+end
+
+function __seclude_persist
+    set -l value (__seclude_value)
+    if set -l parts (string split -m 1 = -- $value); and test (count $parts) = 2
+        string replace -r '^' "$parts[1]=" -- (__fish_complete_path $parts[2])
+    else
+        __seclude_kinds | string replace \t =\t
+    end
+end
+
+function __seclude_user
+    set -l value (__seclude_value)
+    if set -l parts (string split -m 1 : -- $value); and test (count $parts) = 2
+        string replace -r '^' "$parts[1]:" -- (__fish_complete_groups)
+    else
+        __fish_complete_users
+    end
+end
+
+function __seclude_groups
+    begin
+        __fish_complete_groups
+        if not string match -q '*,*' -- (__seclude_value)
+            printf '%s\t%s\n' init "the user's" keep "the caller's" none 'no group'
+        end
+    end | __seclude_after_comma
+end
+
+function __seclude_place
+    printf 'fd:\ta descriptor\n'
+    __fish_complete_path (__seclude_value)
+end
+
+set -l maps 'self\t"the caller\'s own id" auto\t"all that subuid or subgid grants" all\t"every id"'
+
+complete -c seclude -f
+complete -c seclude -n 'not __seclude_no_command' -a '(__seclude_command)'
+complete -c seclude -n __seclude_no_command -a '(__seclude_command)'
+complete -c seclude -n __seclude_no_command -s h -l help -d 'Print the options'
+complete -c seclude -n __seclude_no_command -s V -l version -d 'Print the version'
+complete -c seclude -n __seclude_no_command -s u -l user -x -a '(__seclude_user)' -d 'Become this user'
+complete -c seclude -n __seclude_no_command -s g -l group -x -a '(__fish_complete_groups)' -d 'The primary group'
+complete -c seclude -n __seclude_no_command -l groups -x -a '(__seclude_groups)' -d 'Supplementary groups'
+complete -c seclude -n __seclude_no_command -l clear-env -d 'Start from an empty environment'
+complete -c seclude -n __seclude_no_command -l env -x -a '(set -xn)' -d 'Set or keep a variable'
+complete -c seclude -n __seclude_no_command -l unset-env -x -a '(set -xn)' -d 'Remove a variable'
+complete -c seclude -n __seclude_no_command -l keep-env -d 'Leave HOME, USER, LOGNAME and SHELL as they are'
+complete -c seclude -n __seclude_no_command -s C -l chdir -x -a '(__fish_complete_directories (__seclude_value))' -d 'The working directory'
+complete -c seclude -n __seclude_no_command -l umask -x -a '022 027 077' -d 'The file mode mask, in octal'
+complete -c seclude -n __seclude_no_command -l argv0 -x -d 'The command\'s own name for itself'
+complete -c seclude -n __seclude_no_command -s n -l unshare -x -a '(__seclude_unshare)' -d 'Make new namespaces'
+complete -c seclude -n __seclude_no_command -l share -x -a '(__seclude_unshare)' -d 'Take kinds out of --unshare'
+complete -c seclude -n __seclude_no_command -l join -x -a '(__seclude_join)' -d 'Enter existing namespaces'
+complete -c seclude -n __seclude_no_command -l persist -x -a '(__seclude_persist)' -d 'Keep a new namespace at a path'
+complete -c seclude -n __seclude_no_command -l map-uid -x -a $maps -d 'Map user ids'
+complete -c seclude -n __seclude_no_command -l map-gid -x -a $maps -d 'Map group ids'
+complete -c seclude -n __seclude_no_command -l map -x -a $maps -d 'Map user and group ids'
+complete -c seclude -n __seclude_no_command -l setgroups -x -a deny -d 'Forbid setgroups in the new user namespace'
+complete -c seclude -n __seclude_no_command -l hostname -x -d 'The host name'
+complete -c seclude -n __seclude_no_command -l domainname -x -d 'The NIS domain name'
+complete -c seclude -n __seclude_no_command -l time-offset -x -a 'monotonic= boottime=' -d 'Shift a clock'
+complete -c seclude -n __seclude_no_command -l propagation -x -a 'private\t"nothing travels" slave\t"from the old to the new" shared\t"both ways" unchanged\t"as the mounts were"' -d 'How mounts travel'
+complete -c seclude -n __seclude_no_command -l mount-proc -d 'Mount a fresh /proc'
+complete -c seclude -n __seclude_no_command -s R -l root -x -a '(__fish_complete_directories (__seclude_value))' -d 'The command\'s root'
+complete -c seclude -n __seclude_no_command -l no-new-privs -d 'No program gains privilege from its file'
+complete -c seclude -n __seclude_no_command -l keep-fd -x -a 'all\t"every descriptor"' -d 'Descriptors that stay open'
+complete -c seclude -n __seclude_no_command -s q -l quiet -d 'No report'
+complete -c seclude -n __seclude_no_command -s v -l verbose -d 'The plan and each step with its time'
+complete -c seclude -n __seclude_no_command -l report -x -a 'text json' -d 'The report\'s form'
+complete -c seclude -n __seclude_no_command -l report-to -x -a '(__seclude_place)' -d 'Where the report goes'
+complete -c seclude -n __seclude_no_command -l dry-run -d 'Tell the plan and stop'
+complete -c seclude -n __seclude_no_command -l doctor -d 'Tell what this machine allows'
+complete -c seclude -n __seclude_no_command -l config -r -F -d 'Options from a JSON file'
+complete -c seclude -n __seclude_no_command -l unit -r -F -d 'Isolation of an NGINX Unit application'
+complete -c seclude -n __seclude_no_command -l oci -r -F -d 'Process and linux parts of an OCI config.json'
