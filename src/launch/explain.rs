@@ -170,14 +170,12 @@ pub fn step(step: &Step, errno: i32, plan: &Plan) -> Failure {
     let failure = Failure::errno(step.stage(), verb, object, errno);
     match (step, errno) {
         (Step::Carry(kinds), errno) => clone(errno, *kinds),
-        (Step::Uid(_) | Step::Gid(_) | Step::Groups(_), Errno::EINVAL) if plan.layout.enters_user() => {
-            Failure {
-                cause: Cause::Because(errno, "the user namespace has no such id".to_string()),
-                ..failure
-            }
-        }
-        (Step::Groups(_), Errno::EPERM) if plan.layout.enters_user() => {
-            failure.hint("setgroups(2) may be denied in that user namespace: --groups keep leaves them")
+        (Step::Uid(_) | Step::Gid(_) | Step::Groups(_), Errno::EINVAL) => Failure {
+            cause: Cause::Because(errno, "the user namespace has no such id".to_string()),
+            ..failure
+        },
+        (Step::Groups(_), Errno::EPERM) => {
+            failure.hint("setgroups(2) may be denied in the user namespace: --groups keep leaves them")
         }
         (Step::MountProc(_), Errno::EPERM) if plan.layout.enters_user() => failure.hint(
             "where parts of the caller's /proc are covered, as in a container, the kernel gives no fresh one",
