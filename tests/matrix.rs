@@ -50,7 +50,7 @@ const ROWS: &[Row] = &[
     ("-n user", IDS, ["ok 0 0", "ok {uid} {gid}", "ok {uid} {gid}", "125 clone"]),
     ("-n user --user 0:0", IDS, ["ok 0 0", "ok 0 0", "ok 0 0", "125 clone"]),
     ("-n user --user 1234:1235", IDS, ["ok 1234 1235", "ok 1234 1235", "ok 1234 1235", "125 clone"]),
-    ("-n user --user 0:0 --groups 7", IDS, ["ok 0 0", "125 plan", "125 plan", "125 clone"]),
+    ("-n user --user 0:0 --groups 7", IDS, ["ok 0 0", "125 plan", "125 plan", "125 plan"]),
     ("-n mount", IDS, ["ok 0 0", "125 plan", "125 plan", "ok 0 0"]),
     ("-n pid", FIRST, ["ok 1", "125 plan", "125 plan", "ok 1"]),
     ("-n net", ROUTES, ["ok 0", "125 plan", "125 plan", "ok 0"]),
