@@ -97,8 +97,10 @@ impl Host {
         user_side.look(&uid_specs, ["/etc/subuid", "newuidmap", "uid_map"], &mut login, privileged)?;
         group_side.look(&gid_specs, ["/etc/subgid", "newgidmap", "gid_map"], &mut login, privileged)?;
 
+        let identity = &request.identity;
+        let sets = identity.user.is_some() || !identity.groups.is_empty();
         let denies_setgroups =
-            fs::read_to_string("/proc/self/setgroups").is_ok_and(|word| word.trim_end() == "deny");
+            sets && fs::read_to_string("/proc/self/setgroups").is_ok_and(|word| word.trim_end() == "deny");
         let account = accounts::account(request, &group_side.names)?;
         let environment = env::vars_os().collect();
         let open = request.lifetime.keep_fd.iter().flat_map(|keep| match keep {

@@ -10,6 +10,7 @@ use crate::account::MAX_GROUPS;
 use crate::failure::{Cause, Failure, Stage, Unheld, shown};
 use crate::host::Host;
 use crate::idmap::IdMap;
+use crate::namespace::Kind;
 
 /// What becomes of the supplementary groups.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,8 +41,12 @@ impl Identity {
         maps: Option<&Maps>,
     ) -> Result<Identity, Failure> {
         let Chosen { uid, gid, groups, user_name } = chosen;
-        let groups = match (groups, maps.is_some_and(|maps| maps.deny_setgroups)) {
+        let inherited = host.denies_setgroups && !layout.joins(Kind::User);
+        let groups = match (groups, inherited || maps.is_some_and(|maps| maps.deny_setgroups)) {
             (Wish::Keep, _) => Groups::Keep,
+            (Wish::Set { list, .. }, true) if !layout.enters_user() && list == host.groups => {
+                Groups::Set(list)
+            }
             (Wish::Set { said: false, .. }, true) => Groups::Denied,
             (Wish::Set { said: true, .. }, true) => {
                 let rule = "setgroups(2) is denied in a user namespace whose gid map is the caller's own id";
