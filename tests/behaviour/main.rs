@@ -4,6 +4,7 @@
 mod machine;
 
 mod descriptors;
+mod environment;
 mod identity;
 mod launch;
 mod maps;
