@@ -49,9 +49,18 @@ impl Identity {
             }
             (Wish::Set { said: false, .. }, true) => Groups::Denied,
             (Wish::Set { said: true, .. }, true) => {
-                let rule = "setgroups(2) is denied in a user namespace whose gid map is the caller's own id";
+                let (rule, hint) = match host.denies_setgroups {
+                    true => (
+                        "setgroups(2) is denied in the caller's own user namespace, and so in every one below it",
+                        "--groups keep leaves them",
+                    ),
+                    false => (
+                        "setgroups(2) is denied in a user namespace whose gid map is the caller's own id",
+                        "--groups keep leaves them, or map gids that /etc/subgid grants",
+                    ),
+                };
                 let failure = Failure::refused(Stage::Plan, "set", "the supplementary groups", rule);
-                return Err(failure.hint("--groups keep leaves them, or map gids that /etc/subgid grants"));
+                return Err(failure.hint(hint));
             }
             (Wish::Set { list, .. }, false) => Groups::Set(list),
         };

@@ -243,4 +243,10 @@ fn what_the_caller_s_own_namespace_denies_is_denied_below_it() {
     let words = ["-n", "user", "--user", "0:0", "true"];
     assert_eq!(maps(&words, &host), told("0:0:1", "0:0:1", true, true));
     assert_eq!(planned(&words, &host).identity.groups, Groups::Denied);
+    let failure = plan(&["-n", "user", "--user", "0:0", "--groups", "7", "true"], &host).unwrap_err();
+    let rule = "setgroups(2) is denied in the caller's own user namespace, and so in every one below it";
+    assert_eq!(
+        (failure.reason().as_str(), failure.hint.as_deref()),
+        (rule, Some("--groups keep leaves them"))
+    );
 }
