@@ -25,6 +25,8 @@ const PATIENCE: u16 = 30_000;
 pub const STRANGER: u32 = 61_234;
 /// A user to whom the test's own /etc/subuid and /etc/subgid grant [`GRANT`].
 pub const GRANTED: u32 = 61_235;
+/// What the names of scratch directories start with; the pid of the tests follows.
+const SCRATCH: &str = "seclude-test-";
 /// The first of 65536 ids that are granted.
 pub const GRANT: u32 = 700_000;
 
@@ -104,14 +106,29 @@ pub fn script(path: &Path, text: &str) {
     fs::remove_file(&draft).expect("our own file");
 }
 
-/// A new directory that everyone may enter and only its maker may change.
+/// A new directory that everyone may enter and only its maker may change. It stays for a look until the next run of tests.
 pub fn scratch(name: &str) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
+    static SWEPT: OnceLock<()> = OnceLock::new();
+    SWEPT.get_or_init(sweep);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let dir = std::env::temp_dir().join(format!("seclude-test-{}-{number}-{name}", std::process::id()));
+    let dir = std::env::temp_dir().join(format!("{SCRATCH}{}-{number}-{name}", std::process::id()));
     fs::create_dir_all(&dir).expect("a scratch directory can be made");
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("its mode can be set");
     dir
+}
+
+/// Takes away what test processes that are gone have left, and what one of our own pid has.
+fn sweep() {
+    for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner =
+            name.to_str().and_then(|name| name.strip_prefix(SCRATCH)?.split('-').next()?.parse::<u32>().ok());
+        let left = |pid: u32| pid == std::process::id() || !Path::new("/proc").join(pid.to_string()).exists();
+        if owner.is_some_and(left) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// How a call ended.
