@@ -161,13 +161,9 @@ fn what_the_caller_s_own_namespace_does_not_hold_can_t_be_mapped() {
     }
     let script = r#"exec unshare -Ur "$0" --map-uid 0:5:1 --user 0:0 --groups keep echo ran"#;
     let seen = crate::machine::caller(script);
-    let err = "seclude: plan: cannot map uid 0:5:1, which the caller's own user namespace does not hold: that takes \
-               CAP_SETUID, which the caller does not have\n";
     assert_eq!((seen.status, seen.out.as_str()), (Some(125), ""), "{seen:?}");
-    assert!(
-        seen.err.contains("0:5:1, which the caller's own user namespace does not hold"),
-        "{err}: {seen:?}"
-    );
+    let err = "seclude: plan: cannot map uid 0:5:1, which the caller's own user namespace does not hold: ";
+    assert!(seen.err.starts_with(err), "{seen:?}");
 }
 
 #[test]

@@ -22,7 +22,6 @@ const PASSED: [(Signal, &str); 8] = [
 /// A script that writes each signal that it gets, until it is asked to end by a file's end.
 fn counting() -> String {
     let traps: String = PASSED.iter().map(|(_, name)| format!("trap 'echo got {name}' {name}; ")).collect();
-    // A read that a trap interrupts goes on in dash and in bash alike, so one second is a bound, not a wait.
     format!("{traps} echo ready; while :; do read x && [ \"$x\" = end ] && exit 7; done")
 }
 
