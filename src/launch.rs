@@ -24,6 +24,7 @@ pub use observe::Observed;
 use crate::failure::{Failure, Stage};
 use crate::namespace::Kind;
 use crate::plan::{Plan, Step};
+use crate::request::namespaces::JoinTarget;
 use crate::sys::{self, Cloned};
 use guarded::{Guarded, gone, has_ended, unspoken};
 use handshake::Message;
@@ -67,7 +68,7 @@ pub fn hold(plan: &Plan) -> Result<Held<'_>, Failure> {
     }
     hold_signals()?;
     let proc = reads_proc(plan).then(Proc::open).transpose()?;
-    let joins = joins::open_all(plan)?;
+    let joins = joins::open_all(plan, proc.as_ref())?;
     let (parent, child_ends) = handshake::channels().map_err(explain::channels)?;
     let mut image = Image::new(plan, &joins, proc.as_ref().map(AsFd::as_fd), &child_ends, &parent);
 
@@ -100,8 +101,13 @@ fn hold_signals() -> Result<(), Failure> {
 }
 
 fn reads_proc(plan: &Plan) -> bool {
-    let clocks = plan.steps.iter().any(|step| matches!(step, Step::TimeOffsets(_)));
-    plan.maps.is_some() || plan.observe || !plan.layout.persist.is_empty() || clocks
+    let by_proc = |step: &Step| match step {
+        Step::TimeOffsets(_) => true,
+        Step::Join { target, .. } => matches!(target, JoinTarget::Pid(_)),
+        _ => false,
+    };
+    let layout = &plan.layout;
+    plan.maps.is_some() || plan.observe || !layout.persist.is_empty() || plan.steps.iter().any(by_proc)
 }
 
 /// Writes the maps of the child that lives in the new user namespace, and lets it, and the second in its place, proceed.

@@ -7,7 +7,6 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
-use rustix::process::pidfd_send_signal;
 
 use crate::failure::{Failure, Stage};
 use crate::launch::Launched;
@@ -65,7 +64,7 @@ impl Way {
 pub fn wait(launched: &Launched, mask: &SigSet) -> Result<End, Failure> {
     let answer = stay(launched, mask);
     if answer.is_err() {
-        let _ = pidfd_send_signal(&launched.pidfd, rustix::process::Signal::KILL);
+        let _ = sys::send(launched.pidfd.as_fd(), launched.real_pid, libc::SIGKILL);
         let _ = sys::reap(launched.pidfd.as_fd());
     }
     answer
@@ -107,9 +106,7 @@ fn pass_on(launched: &Launched, signal: &siginfo) {
     if signal.ssi_code == SI_KERNEL {
         return;
     }
-    if let Some(number) = rustix::process::Signal::from_named_raw(signal.ssi_signo as i32) {
-        let _ = pidfd_send_signal(&launched.pidfd, number);
-    }
+    let _ = sys::send(launched.pidfd.as_fd(), launched.real_pid, signal.ssi_signo as i32);
 }
 
 #[cfg(test)]

@@ -82,6 +82,20 @@ pub fn reap(pidfd: BorrowedFd) -> Result<Ended, Errno> {
     }
 }
 
+/// Sends a signal to a child that is not reaped; by its number where pidfd_send_signal(2) is filtered (`ENOSYS`, `EPERM`).
+///
+/// `ESRCH`: it has ended. Source: pidfd_send_signal(2).
+pub fn send(pidfd: BorrowedFd, pid: i32, signal: i32) -> Result<(), Errno> {
+    let none = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: numbers and a null pointer, which means what kill(2) would send.
+    let answer = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, none, 0) };
+    match Errno::result(answer) {
+        // SAFETY: numbers alone; until it is reaped the number is the child's own.
+        Err(Errno::ENOSYS | Errno::EPERM) => Errno::result(unsafe { libc::kill(pid, signal) }).map(drop),
+        answer => answer.map(drop),
+    }
+}
+
 /// SIGCHLD as the kernel has it at first: a caller's "ignore" would have children reaped before we ask.
 pub fn default_sigchld() -> Result<(), Errno> {
     let action = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());

@@ -12,14 +12,16 @@ mod walk;
 use std::mem::zeroed;
 use std::ptr;
 
+use libc::{c_int, c_long};
 use nix::errno::Errno;
 
-use super::handshake::{IDS, INODES, KIND, MICROS, PID, PROCEED, READY, RELEASE, WORDS};
+use super::handshake::{EXEC, IDS, INODES, KIND, MICROS, PID, PROCEED, READY, RELEASE, WORDS};
 use super::image::Image;
 use crate::namespace::Kinds;
 use crate::sys::{self, Cloned};
+use answer::check;
 use credentials::three;
-use voice::{fail, send, wait};
+use voice::{await_word, fail, send, wait};
 use walk::Walk;
 
 /// Clones a child into new namespaces, where it runs the image and nothing else.
@@ -63,11 +65,24 @@ unsafe fn run(image: &mut Image) -> ! {
         look(image, &mut words);
         words[KIND] = READY;
         send(image.report, &words);
-        wait(image.go, RELEASE);
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
-        libc::sigprocmask(libc::SIG_SETMASK, image.signal_mask.as_ref(), ptr::null_mut());
+        if let Err(errno) = await_word(image.go, RELEASE).and_then(|()| restore_signals(image)) {
+            fail(image.report, &mut words, EXEC, errno, 0);
+        }
         exec::execute(image, &mut words)
+    }
+}
+
+/// What the command starts with: the mask that the caller had, and no signal ignored that seclude's own start ignores.
+unsafe fn restore_signals(image: &Image) -> Result<(), c_int> {
+    // SAFETY: default dispositions run no code of ours, and the mask is of this process.
+    unsafe {
+        for signal in [libc::SIGPIPE, libc::SIGCHLD] {
+            if libc::signal(signal, libc::SIG_DFL) == libc::SIG_ERR {
+                return Err(Errno::last_raw());
+            }
+        }
+        let mask = image.signal_mask.as_ref();
+        check(libc::sigprocmask(libc::SIG_SETMASK, mask, ptr::null_mut()) as c_long).map(drop)
     }
 }
 

@@ -22,11 +22,13 @@ use crate::idmap::IdMap;
 use crate::namespace::{Kind, Kinds};
 use crate::plan::{Plan, Step};
 
+pub const FEW_DESCRIPTORS: &str = "RLIMIT_NOFILE leaves no descriptors: ulimit -n";
+
 /// Channels that could not be made.
 pub fn channels(errno: Errno) -> Failure {
     let failure = Failure::errno(Stage::Channel, "make", "the channels to the child", errno);
     match errno {
-        Errno::EMFILE => failure.hint("RLIMIT_NOFILE leaves no descriptors: ulimit -n"),
+        Errno::EMFILE => failure.hint(FEW_DESCRIPTORS),
         Errno::ENFILE => failure.hint("the machine's fs.file-max is reached"),
         _ => failure,
     }
@@ -44,6 +46,7 @@ pub fn clone(errno: Errno, kinds: Kinds) -> Failure {
     let because = |text: &str| failure(Cause::Because(errno, text.to_string()));
     match errno {
         Errno::ENOSPC => limit(kinds, because),
+        Errno::EMFILE => plain.hint(FEW_DESCRIPTORS),
         Errno::EAGAIN => because("no more processes: RLIMIT_NPROC or the limit of a pids cgroup is reached"),
         Errno::EINVAL => match kinds.iter().find(|kind| !has_kind(*kind)) {
             Some(kind) => because(&format!("this kernel has no {kind} namespaces")),

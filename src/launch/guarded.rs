@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use rustix::process::{Pid, PidfdFlags, Signal as Kill, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::handshake;
 use crate::failure::{Failure, Stage};
@@ -35,7 +35,7 @@ impl Guarded {
 impl Drop for Guarded {
     fn drop(&mut self) {
         if let Some(pidfd) = &self.pidfd {
-            let _ = pidfd_send_signal(pidfd, Kill::KILL);
+            let _ = sys::send(pidfd.as_fd(), self.pid, libc::SIGKILL);
             let _ = sys::reap(pidfd.as_fd());
         }
     }

@@ -6,21 +6,28 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
+use super::explain;
+use super::proc::Proc;
 use crate::failure::{Failure, Stage, shown};
 use crate::namespace::Kind;
 use crate::plan::{Plan, Step};
+use crate::request::namespaces::JoinTarget;
 use crate::sys;
 
 /// Opens every namespace that is joined, in the order of the steps, and sees that each is of its kind.
-pub fn open_all(plan: &Plan) -> Result<Vec<OwnedFd>, Failure> {
+pub fn open_all(plan: &Plan, proc: Option<&Proc>) -> Result<Vec<OwnedFd>, Failure> {
     let mut joins = Vec::new();
     for step in &plan.steps {
         let Step::Join { kind, target } = step else { continue };
-        let path = target.path(*kind);
+        let path = match (target, proc) {
+            (JoinTarget::Pid(pid), Some(proc)) => JoinTarget::Pid(proc.number(*pid)?).path(*kind),
+            _ => target.path(*kind),
+        };
         let failed = |errno| {
             let failure =
                 Failure::errno(Stage::Join, "open", format!("the {kind} namespace {}", shown(&path)), errno);
             match errno {
+                Errno::EMFILE => failure.hint(explain::FEW_DESCRIPTORS),
                 Errno::EACCES => failure.hint("the process is of another user, or is not to be traced"),
                 _ => failure,
             }

@@ -8,6 +8,7 @@ use nix::sys::stat::Mode;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::sys::uio::pread;
 use nix::unistd;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::failure::{Failure, Stage};
 
@@ -31,10 +32,9 @@ impl Proc {
     /// The child's directory, and its name, which is the child's pid in the pid namespace that this /proc shows.
     pub fn child(&self, pid: i32, pidfd: BorrowedFd) -> Result<(OwnedFd, String), Failure> {
         let failed = |errno| Failure::errno(Stage::Proc, "open", format!("/proc/{pid}"), errno);
-        let own = readlinkat(&self.0, "self").map_err(failed)?;
-        let name = match own.to_str() == Some(unistd::getpid().to_string().as_str()) {
+        let name = match self.is_ours()? {
             true => pid.to_string(),
-            // This /proc is of another pid namespace than ours: only the kernel can say what the child is called there.
+            // Only the kernel can say what the child is called there.
             false => self.shown_pid(pidfd).map_err(failed)?,
         };
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -46,6 +46,30 @@ impl Proc {
             }
         })?;
         Ok((dir, name))
+    }
+
+    /// The number that this /proc has for the process that we know by that one.
+    pub fn number(&self, pid: i32) -> Result<i32, Failure> {
+        if self.is_ours()? {
+            return Ok(pid);
+        }
+        let failed = |errno| Failure::errno(Stage::Proc, "find", format!("process {pid} in /proc"), errno);
+        let known = Pid::from_raw(pid).ok_or_else(|| failed(Errno::ESRCH))?;
+        let pidfd =
+            pidfd_open(known, PidfdFlags::empty()).map_err(|e| failed(Errno::from_raw(e.raw_os_error())))?;
+        let shown = self.shown_pid(pidfd.as_fd()).map_err(failed)?;
+        shown.parse().map_err(|_| failed(Errno::ESRCH))
+    }
+
+    /// Whether this /proc is of the pid namespace that we are in.
+    fn is_ours(&self) -> Result<bool, Failure> {
+        let own = readlinkat(&self.0, "self").map_err(|errno| match errno {
+            Errno::ENOENT => {
+                Failure::refused(Stage::Proc, "use", "/proc", "it shows a pid namespace that has no seclude")
+            }
+            errno => Failure::errno(Stage::Proc, "read", "/proc/self", errno),
+        })?;
+        Ok(own.to_str() == Some(unistd::getpid().to_string().as_str()))
     }
 
     fn shown_pid(&self, pidfd: BorrowedFd) -> Result<String, Errno> {

@@ -5,24 +5,32 @@ use std::mem::size_of;
 use std::ptr;
 
 use libc::{c_char, c_int, c_long};
-use nix::errno::Errno;
 
 use super::super::handshake::{DETAIL, ERRNO, FAILED, GO_BYTES, KIND, STEP, WORDS};
+use super::answer::check;
+
+/// Blocks until the parent says `word`; where it can't be heard, the command never runs.
+pub unsafe fn wait(go: c_int, word: u32) {
+    // SAFETY: see run.
+    unsafe {
+        if await_word(go, word).is_err() {
+            exit();
+        }
+    }
+}
 
 /// Blocks until the parent says `word`. Its end, or anything else, means that the command never runs.
-pub unsafe fn wait(go: c_int, word: u32) {
+pub unsafe fn await_word(go: c_int, word: u32) -> Result<(), c_int> {
     let mut said = [0u32; GO_BYTES / 4];
     // SAFETY: the length is that of the buffer; a pipe gives the parent's one write whole.
     unsafe {
         loop {
-            let got = libc::syscall(libc::SYS_read, go, said.as_mut_ptr(), GO_BYTES);
-            if got == -1 && Errno::last_raw() == libc::EINTR {
-                continue;
+            match check(libc::syscall(libc::SYS_read, go, said.as_mut_ptr(), GO_BYTES)) {
+                Err(libc::EINTR) => continue,
+                Err(errno) => return Err(errno),
+                Ok(got) if got == GO_BYTES as c_long && said.first() == Some(&word) => return Ok(()),
+                Ok(_) => exit(),
             }
-            if got == GO_BYTES as c_long && said.first() == Some(&word) {
-                return;
-            }
-            exit();
         }
     }
 }
@@ -32,7 +40,11 @@ pub unsafe fn send(report: c_int, words: &[u32; WORDS]) {
     unsafe {
         let none = ptr::null::<c_char>();
         let flags = libc::MSG_NOSIGNAL;
-        libc::syscall(libc::SYS_sendto, report, words.as_ptr(), size_of::<[u32; WORDS]>(), flags, none, 0);
+        let size = size_of::<[u32; WORDS]>();
+        if libc::syscall(libc::SYS_sendto, report, words.as_ptr(), size, flags, none, 0) != size as c_long {
+            // Nobody answers what was not said.
+            exit();
+        }
     }
 }
 
