@@ -143,6 +143,20 @@ fn where_user_namespaces_are_off_none_is_made() {
     }
 }
 
+#[test]
+fn a_launch_within_a_launch_within_a_launch_works_without_privilege() {
+    if !can(&["userns"]) {
+        return;
+    }
+    let program = seclude().to_str().expect("a scratch path is text");
+    let level = ["-q", "-n", "user,pid,mount", "--mount-proc", "--user", "0:0", "--", program];
+    let mut args = [level, level, level].concat();
+    args.pop();
+    args.extend(["sh", "-c", "id -u; echo /proc/[0-9]*"]);
+    let outcome = if machine::is_root() { machine::call_as(STRANGER, &args) } else { machine::call(&args) };
+    assert_eq!((cell(&outcome), outcome.err), ("ok 0 /proc/1".to_string(), String::new()));
+}
+
 fn judge(who: Who, column: usize, [uid, gid]: [u32; 2]) {
     let dir = machine::scratch("matrix");
     let grant = if machine::is_root() { GRANT } else { granted(uid).unwrap_or(GRANT) }.to_string();
