@@ -4,6 +4,7 @@
 #[path = "../machine/mod.rs"]
 mod machine;
 mod state;
+mod surroundings;
 mod tracer;
 
 use std::process::Command;
