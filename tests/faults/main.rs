@@ -23,22 +23,6 @@ const SPARED: &[i64] = &[
     libc::SYS_exit_group,
 ];
 
-/// What the child does not check yet: a message that can't be sent, a release that can't be read, signals that can't be
-/// set back, and (`EINVAL` alone) a capability that the bounding set keeps.
-const AWAITED: &[(i64, Option<i32>)] = &[
-    (libc::SYS_sendto, None),
-    (libc::SYS_read, None),
-    (libc::SYS_rt_sigaction, None),
-    (libc::SYS_rt_sigprocmask, None),
-    (libc::SYS_prctl, Some(libc::EINVAL)),
-];
-
-fn awaited(role: Role, number: i64, blow: Blow) -> bool {
-    let Blow::Errno(errno) = blow else { return false };
-    let same = |(call, only): &(i64, Option<i32>)| *call == number && only.is_none_or(|only| only == errno);
-    role == Role::Child && AWAITED.iter().any(same)
-}
-
 struct Scenario {
     needs: &'static [&'static str],
     options: &'static [&'static str],
@@ -81,8 +65,7 @@ impl Scenario {
     ) -> Vec<String> {
         let unharmed = self.unharmed();
         let calls = if role == Role::Launcher { &unharmed.launcher } else { &unharmed.child };
-        let struck =
-            |number: &i64| blow == Blow::Kill || !(SPARED.contains(number) || awaited(role, *number, blow));
+        let struck = |number: &i64| blow == Blow::Kill || !SPARED.contains(number);
         let mut wrong = Vec::new();
         for (index, number) in calls.iter().enumerate().filter(|(_, number)| struck(number)) {
             let trace = self.run(Some(Strike { role, index, blow }));
