@@ -143,7 +143,7 @@ impl Failure {
     /// The reason alone: the right-hand side of the message.
     pub fn reason(&self) -> String {
         match &self.cause {
-            Cause::Errno(errno) => format!("{} ({})", errno.desc(), name(*errno)),
+            Cause::Errno(errno) => format!("{} ({})", words(*errno), name(*errno)),
             Cause::Because(errno, text) => format!("{text} ({})", name(*errno)),
             Cause::Refused(rule) => rule.clone(),
             Cause::Unheld(_) => "no range of the map holds it in the INSIDE column".to_string(),
@@ -173,6 +173,12 @@ impl Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// What strerror(3) says.
+pub fn words(errno: Errno) -> String {
+    let text = std::io::Error::from_raw_os_error(errno as i32).to_string();
+    text.split_once(" (os error").map_or(text.clone(), |(words, _)| words.to_string())
+}
 
 /// The name that errno(3) gives a number: `EPERM`.
 pub fn name(errno: Errno) -> String {

@@ -58,8 +58,17 @@ pub struct Launched {
 
 /// Brings a child to the brink of the exec, with everything done, verified and read back, and holds it there.
 ///
-/// Leaves all signals blocked, so that none is lost on the way to the command.
+/// Leaves all signals blocked, so that none is lost on the way to the command; after a failure they are the caller's.
 pub fn hold(plan: &Plan) -> Result<Held<'_>, Failure> {
+    ready(plan).inspect_err(|_| let_go(plan))
+}
+
+/// Gives the signals back: a failure is to be told, and whoever tells it can be ended meanwhile.
+pub fn let_go(plan: &Plan) {
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&plan.exec.signal_mask), None);
+}
+
+fn ready(plan: &Plan) -> Result<Held<'_>, Failure> {
     plan.permitted()?;
     program::find(&plan.exec, &plan.command)?;
     if !sys::is_single_threaded() {
@@ -134,6 +143,11 @@ fn settle(
 impl Held<'_> {
     /// Lets the command run, and returns once it does.
     pub fn release(self) -> Result<Launched, Failure> {
+        let plan = self.plan;
+        self.run().inspect_err(|_| let_go(plan))
+    }
+
+    fn run(self) -> Result<Launched, Failure> {
         if let Err(errno) = self.parent.go(handshake::RELEASE, self.real_pid) {
             return Err(gone(&self.child, errno));
         }

@@ -74,7 +74,7 @@ fn carry_out(request: &Request, report: &Report) -> Result<u8, Failure> {
         return report.planned(&plan).map(|()| 0);
     }
     let held = launch::hold(&plan)?;
-    report.started(&plan, &held)?;
+    report.started(&plan, &held).inspect_err(|_| launch::let_go(&plan))?;
     let launched = held.release()?;
     let end = supervise::wait(&launched, &host.signal_mask)?;
     // The command has run: a report that can't be written now must not hide how it ended.

@@ -20,6 +20,9 @@ use crate::sys;
 
 pub use text::coloured;
 
+/// Milliseconds that a reader may leave a full pipe unread, where somebody counts on the report.
+const PATIENCE: u16 = 10_000;
+
 /// Where reports go, and how they are told.
 pub struct Report {
     form: Form,
@@ -120,13 +123,15 @@ impl Report {
 
     /// One write(2). What nobody asked for is not waited for, and not missed.
     fn tell(&self, record: String) -> Result<(), Failure> {
+        let failed = |errno| Failure::errno(Stage::Report, "write", "the report", errno);
         let fd = match &self.to {
             To::Standard(number) => sys::borrowed(*number).expect("a standard stream has a number"),
             To::Descriptor(fd) => *fd,
             To::File(file) => file.as_fd(),
         };
-        if !self.said && poll(&mut [PollFd::new(fd, PollFlags::POLLOUT)], PollTimeout::ZERO) == Ok(0) {
-            return Ok(());
+        let patience = if self.said { PollTimeout::from(PATIENCE) } else { PollTimeout::ZERO };
+        if poll(&mut [PollFd::new(fd, PollFlags::POLLOUT)], patience) == Ok(0) {
+            return if self.said { Err(failed(Errno::ETIMEDOUT)) } else { Ok(()) };
         }
         let answer = loop {
             match write(fd, record.as_bytes()) {
@@ -134,7 +139,6 @@ impl Report {
                 answer => break answer,
             }
         };
-        let failed = |errno| Failure::errno(Stage::Report, "write", "the report", errno);
         match answer {
             _ if !self.said => Ok(()),
             Ok(count) if count == record.len() => Ok(()),

@@ -15,7 +15,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::explain;
 use super::proc::read_whole;
-use crate::failure::{Cause, Failure, Stage};
+use crate::failure::{Cause, Failure, Stage, words};
 use crate::idmap::IdMap;
 use crate::plan::{MapPlan, MapWriter, Maps};
 
@@ -89,7 +89,7 @@ fn run_helper(stage: Stage, program: &Path, pid: &str, map: &IdMap) -> Result<()
     let failure = |cause| Failure { stage, verb: "write", object: object.clone(), cause, hint: None };
     let failed = |error: std::io::Error| {
         let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-        failure(Cause::Because(errno, format!("{} did not start: {}", program.display(), errno.desc())))
+        failure(Cause::Because(errno, format!("{} did not start: {}", program.display(), words(errno))))
     };
     let mut helper = command.spawn().map_err(failed)?;
     let (status, stderr) = finish(&mut helper).map_err(failed)?;

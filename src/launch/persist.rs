@@ -29,7 +29,7 @@ impl Kept {
                 let failure = Failure::errno(Stage::Persist, "bind", object, errno);
                 match errno {
                     Errno::EINVAL => {
-                        failure.hint("a mount namespace can be bound only below a private mount")
+                        failure.hint("a mount namespace is bound only below a private mount, and only in a namespace that is older than it")
                     }
                     _ => failure,
                 }

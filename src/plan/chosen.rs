@@ -10,6 +10,8 @@ pub(super) struct Chosen {
     pub uid: Option<u32>,
     pub gid: Option<u32>,
     pub groups: Wish,
+    /// Whether setgroups(2) is to be denied by word.
+    pub forbidden: bool,
     pub user_name: Option<String>,
 }
 
@@ -75,6 +77,13 @@ impl Chosen {
             }
         };
         let user_name = entry.map(|entry| entry.name.clone());
-        Ok(Chosen { uid: host.account.as_ref().map(|account| account.uid), gid, groups, user_name })
+        let forbidden = request.namespaces.setgroups.is_some();
+        Ok(Chosen {
+            uid: host.account.as_ref().map(|account| account.uid),
+            gid,
+            groups,
+            forbidden,
+            user_name,
+        })
     }
 }

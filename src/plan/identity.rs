@@ -40,7 +40,7 @@ impl Identity {
         layout: &Layout,
         maps: Option<&Maps>,
     ) -> Result<Identity, Failure> {
-        let Chosen { uid, gid, groups, user_name } = chosen;
+        let Chosen { uid, gid, groups, forbidden, user_name } = chosen;
         let inherited = host.denies_setgroups && !layout.joins(Kind::User);
         let groups = match (groups, inherited || maps.is_some_and(|maps| maps.deny_setgroups)) {
             (Wish::Keep, _) => Groups::Keep,
@@ -49,12 +49,13 @@ impl Identity {
             }
             (Wish::Set { said: false, .. }, true) => Groups::Denied,
             (Wish::Set { said: true, .. }, true) => {
-                let (rule, hint) = match host.denies_setgroups {
-                    true => (
+                let (rule, hint) = match (host.denies_setgroups, forbidden) {
+                    (true, _) => (
                         "setgroups(2) is denied in the caller's own user namespace, and so in every one below it",
                         "--groups keep leaves them",
                     ),
-                    false => (
+                    (_, true) => ("--setgroups deny forbids it", "--groups keep leaves them"),
+                    _ => (
                         "setgroups(2) is denied in a user namespace whose gid map is the caller's own id",
                         "--groups keep leaves them, or map gids that /etc/subgid grants",
                     ),

@@ -93,8 +93,8 @@ pub(super) fn decide(
         .into_iter()
         .chain(chosen.groups.listed().iter().copied())
         .collect();
-    let uid = users.map(&request.namespaces.uid_specs(), &uid_taken)?.written(&users, host);
-    let gid = groups.map(&request.namespaces.gid_specs(), &gid_taken)?.written(&groups, host);
+    let uid = users.map(&request.namespaces.uid_specs(), &uid_taken)?.written(&users, host)?;
+    let gid = groups.map(&request.namespaces.gid_specs(), &gid_taken)?.written(&groups, host)?;
     let by_own_id = match gid.writer {
         // A map that the caller may not write at all is refused for that, and not for its groups.
         MapWriter::Direct => !groups.able && gid.need.is_none(),
@@ -181,7 +181,7 @@ impl Which<'_> {
 }
 
 impl Unwritten {
-    fn written(self, side: &Which, host: &Host) -> MapPlan {
+    fn written(self, side: &Which, host: &Host) -> Result<MapPlan, Failure> {
         let ranges = self.0.ranges();
         let zero = ranges.iter().any(|range| range.outside == 0) && side.what == "uid";
         let unmapped = |range: &&IdRange| {
@@ -190,7 +190,7 @@ impl Unwritten {
                 !own.ranges().iter().any(|has| covers(has.inside, has.last_inside(), range))
             })
         };
-        let direct = |need| MapPlan { map: self.0.clone(), writer: MapWriter::Direct, need };
+        let direct = |need| Ok(MapPlan { map: self.0.clone(), writer: MapWriter::Direct, need });
         let need = |capability, purpose: String, remedy: String| Need {
             capability,
             purpose,
@@ -200,9 +200,8 @@ impl Unwritten {
         if side.able
             && let Some(range) = ranges.iter().find(unmapped)
         {
-            let purpose =
-                format!("map {} {range}, which the caller's own user namespace does not hold", side.what);
-            return direct(Some(Need { held: false, ..need(side.capability, purpose, String::new()) }));
+            let rule = "the caller's own user namespace does not hold all of that in its INSIDE column";
+            return Err(Failure::refused(Stage::Plan, "map", format!("{} {range}", side.what), rule));
         }
         if side.able {
             let purpose = "map uid 0 of the caller's user namespace".to_string();
@@ -223,7 +222,7 @@ impl Unwritten {
             .collect();
         match (&side.host.helper, lacking.is_empty()) {
             (Some(helper), true) => {
-                MapPlan { map: self.0.clone(), writer: MapWriter::Helper(helper.clone()), need: None }
+                Ok(MapPlan { map: self.0.clone(), writer: MapWriter::Helper(helper.clone()), need: None })
             }
             (helper, _) => {
                 let purpose = format!("map {} {}", side.what, self.0);

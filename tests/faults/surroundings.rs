@@ -20,8 +20,10 @@ fn any_of_the_standard_streams_may_be_closed() {
     let dir = scratch("closed");
     for closed in ["0<&-", "1>&-", "2>&-", "0<&- 1>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"] {
         let told = dir.join("told");
-        let inner =
-            format!("for fd in 0 1 2 3; do [ -e /proc/self/fd/$fd ] && echo $fd; done > {}; true", told.display());
+        let inner = format!(
+            "for fd in 0 1 2 3; do [ -e /proc/self/fd/$fd ] && echo $fd; done > {}; true",
+            told.display()
+        );
         let outcome = script(&format!("\"$0\" {NAMESPACES} -- sh -c '{inner}' {closed}"));
         assert_eq!(outcome.status, Some(0), "{closed}: {outcome:?}");
         assert_eq!(std::fs::read_to_string(&told).expect("it was told"), "0\n1\n2\n", "{closed}");
