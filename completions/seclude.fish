@@ -5,16 +5,19 @@ function __seclude_command_at
     set -l words (commandline -opc)
     set -l skip 0
     set -l index 1
-    while set index (math $index + 1); test $index -le (count $words)
+    while test $index -lt (count $words)
+        set index (math $index + 1)
         set -l word $words[$index]
         if test $skip = 1
             set skip 0
             continue
         end
+        # No case for this one: case takes it for the end of its own options.
+        if test "$word" = --
+            echo $index
+            return 0
+        end
         switch $word
-            case --
-                echo $index
-                return 0
             case '--*=*'
             case --user --group --groups --env --unset-env --chdir --umask --argv0 --unshare --share --join \
                 --persist --map-uid --map-gid --map --setgroups --hostname --domainname --time-offset \
@@ -46,7 +49,7 @@ function __seclude_command
         return
     end
     set -l words (commandline -opc) (commandline -ct)
-    complete -C (string join ' ' -- (string escape -- $words[(math $at + 1)..-2]) $words[-1])
+    complete --do-complete=(string join ' ' -- (string escape -- $words[(math $at + 1)..-2]) $words[-1])
 end
 
 function __seclude_kinds
@@ -118,8 +121,7 @@ end
 set -l maps 'self\t"the caller\'s own id" auto\t"all that subuid or subgid grants" all\t"every id"'
 
 complete -c seclude -f
-complete -c seclude -n 'not __seclude_no_command' -a '(__seclude_command)'
-complete -c seclude -n __seclude_no_command -a '(__seclude_command)'
+complete -c seclude -a '(__seclude_command)'
 complete -c seclude -n __seclude_no_command -s h -l help -d 'Print the options'
 complete -c seclude -n __seclude_no_command -s V -l version -d 'Print the version'
 complete -c seclude -n __seclude_no_command -s u -l user -x -a '(__seclude_user)' -d 'Become this user'
