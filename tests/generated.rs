@@ -190,6 +190,36 @@ fn fish_completes_lists_and_the_command_itself() {
     assert!(fish("seclude -u root -- bas").contains(&"bash".to_string()));
 }
 
+/// A line for each option, its value included, that goes on with another option.
+fn lines() -> Vec<Vec<String>> {
+    let line = |arg: &Arg| {
+        let long = format!("--{}", arg.get_long().expect("an option has a long name"));
+        let takes = arg.get_action().takes_values() && !arg.is_require_equals_set();
+        let value = takes.then(|| "1".to_string());
+        ["seclude".to_string(), long].into_iter().chain(value).chain(["--unsha".to_string()]).collect()
+    };
+    options().iter().map(line).collect()
+}
+
+#[test]
+fn bash_and_fish_know_which_options_take_the_next_word() {
+    for line in lines().iter().filter(|_| can(&["bash"])) {
+        let words: Vec<&str> = line.iter().map(String::as_str).collect();
+        assert_eq!(bash(&words), ["--unshare"], "in completions/seclude.bash, {} is not understood", line[1]);
+    }
+    for line in lines().iter().filter(|_| can(&["fish"])) {
+        let script = format!("source completions/seclude.fish; complete -C '{}'", line.join(" "));
+        let mut command = Command::new("fish");
+        let out =
+            finish(command.args(["--no-config", "-c", &script]).current_dir(env!("CARGO_MANIFEST_DIR"))).out;
+        assert!(
+            out.starts_with("--unshare\t"),
+            "in completions/seclude.fish, {} is not understood: {out}",
+            line[1]
+        );
+    }
+}
+
 #[test]
 fn zsh_and_shellcheck_find_no_fault() {
     let dir = env!("CARGO_MANIFEST_DIR");
