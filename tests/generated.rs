@@ -220,6 +220,32 @@ fn bash_and_fish_know_which_options_take_the_next_word() {
     }
 }
 
+/// Waits for what zsh puts in place of a line on which TAB is pressed, in a terminal of its own.
+const ZSH: &str = r#"
+zmodload zsh/zpty
+zpty z "TERM=dumb zsh -f -i"
+zpty -w z "fpath=($PWD/completions \$fpath); autoload -Uz compinit; compinit -u -D; print REA''DY"
+zpty -r -m z seen '*READY*'
+zpty -w -n z "$1"$'\t'
+zpty -r -m z seen "*$2*"
+zpty -d z
+"#;
+
+#[test]
+fn zsh_completes_lists_and_groups() {
+    if can(&["zsh"]) {
+        for [line, wanted] in [
+            ["seclude --unshare user,pi", "--unshare user,pid"],
+            ["seclude --user root:roo", "--user root:root"],
+            ["seclude --time-offset mono", "monotonic="],
+        ] {
+            let mut command = Command::new("zsh");
+            command.args(["-f", "-c", ZSH, "zsh", line, wanted]).current_dir(env!("CARGO_MANIFEST_DIR"));
+            assert_eq!(finish(&mut command).status, Some(0), "{line} did not become {wanted}");
+        }
+    }
+}
+
 #[test]
 fn zsh_and_shellcheck_find_no_fault() {
     let dir = env!("CARGO_MANIFEST_DIR");
