@@ -7,15 +7,15 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("seclude is for 64-bit Linux");
 
-pub mod account;
-pub mod doctor;
 pub mod failure;
-pub mod host;
-pub mod idmap;
-pub mod launch;
-pub mod namespace;
-pub mod plan;
-pub mod report;
-pub mod request;
-pub mod supervise;
 pub mod sys;
+pub mod namespace;
+pub mod idmap;
+pub mod account;
+pub mod request;
+pub mod host;
+pub mod plan;
+pub mod launch;
+pub mod supervise;
+pub mod report;
+pub mod doctor;
