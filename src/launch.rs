@@ -177,11 +177,10 @@ fn place(
 ) -> Result<Option<Place>, Failure> {
     let Some(proc) = proc else { return Ok(None) };
     reach(plan, proc, child, maps_here).map(Some).map_err(|failure| {
-        match has_ended(child, PollTimeout::ZERO) {
-            // The files of a dead process refuse all; why it died says more.
-            true => gone(child, Errno::EPIPE),
-            false => failure,
-        }
+        // The files of a dying process refuse all, a little before its end can be seen; why it died says more.
+        let dying = matches!(failure.kernel_errno(), Some(Errno::EACCES | Errno::ENOENT | Errno::ESRCH));
+        let patience = PollTimeout::from(if dying { 100u8 } else { 0 });
+        if has_ended(child, patience) { gone(child, Errno::EPIPE) } else { failure }
     })
 }
 

@@ -180,7 +180,7 @@ fn each_crate_has_its_home() {
     for source in sources("src") {
         for (number, line) in source.code() {
             for (name, rooms) in HOMES {
-                let used = has_word(&line, &format!("{name}::")) || line.contains(&format!("use {name}::"));
+                let used = begins(&line, &format!("{name}::"));
                 if used && !line.contains(&format!("crate::{name}")) && !rooms.contains(&source.room()) {
                     faults.push(format!("{}:{number}: {name}", source.path));
                 }
