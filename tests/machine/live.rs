@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Outcome, PATIENCE, end, seclude};
+use super::{Outcome, PATIENCE, end, seclude, started};
 
 pub struct Live {
     child: Option<Child>,
@@ -31,7 +31,7 @@ pub fn live(options: &[&str], script: &str) -> Live {
 /// Starts a call that tells its pids on standard error.
 pub fn live_of(command: &mut Command) -> Live {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut child = started(command).unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let input = child.stdin.take();
     let told = line(child.stderr.as_mut().expect("piped"));
     let pid = |word: &str| {

@@ -6,7 +6,7 @@ pub mod live;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{self, SigHandler, Signal};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// Milliseconds that one call of seclude may take.
@@ -200,9 +201,23 @@ pub fn grants() -> BTreeMap<&'static str, String> {
     BTreeMap::from([("passwd", passwd), ("subuid", line.clone()), ("subgid", line)])
 }
 
+/// Starts a command with every signal at its default: whoever runs the tests in the background ignores some.
+pub fn started(command: &mut Command) -> io::Result<Child> {
+    let defaults = || {
+        for signal in Signal::iterator().filter(|signal| ![Signal::SIGKILL, Signal::SIGSTOP].contains(signal))
+        {
+            // SAFETY: the default disposition runs no code, and signal(2) may be called between fork and exec.
+            unsafe { signal::signal(signal, SigHandler::SigDfl) }?;
+        }
+        Ok(())
+    };
+    // SAFETY: nothing in it allocates, locks or unwinds.
+    unsafe { command.pre_exec(defaults) }.spawn()
+}
+
 /// Starts a command, and waits for its end and for that of its output.
 pub fn finish(command: &mut Command) -> Outcome {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = started(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     end(child.unwrap_or_else(|error| panic!("{command:?}: {error}")))
 }
 
