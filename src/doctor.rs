@@ -50,7 +50,12 @@ fn checks() -> Vec<Check> {
 
 /// Tries everything; or, where the request asks for something itself, what that needs, and then the request.
 pub fn examine(request: &Request) -> Vec<Finding> {
-    let bare = Request { report: Default::default(), command: Vec::new(), ..request.clone() };
+    let bare = Request {
+        report: Default::default(),
+        lifetime: Default::default(),
+        command: Vec::new(),
+        ..request.clone()
+    };
     let specific = bare != Request { command: Vec::new(), ..Request::default() };
     let made = Layout::decide(&bare).map(|layout| layout.made).unwrap_or_default();
     let wanted = |check: &Check| {

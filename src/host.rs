@@ -13,6 +13,7 @@ use caps::{CapSet, Capability};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::stat::{SFlag, fstat};
 use nix::unistd;
 
 pub use accounts::Account;
@@ -21,6 +22,7 @@ pub use subids::SubRange;
 use crate::account::Principal;
 use crate::failure::{Cause, Failure, Stage, Unheld, shown};
 use crate::idmap::IdMap;
+use crate::namespace::Kind;
 use crate::request::Request;
 use crate::request::lifetime::KeepFd;
 use crate::request::namespaces::MapSpec;
@@ -59,6 +61,13 @@ pub struct Host {
     pub open: Vec<i32>,
     /// The signals that were blocked when seclude was started.
     pub signal_mask: SigSet,
+    /// The caller's pid, where its end is to be watched; 0 where it is outside the pid namespace.
+    pub parent: i32,
+    /// Whether seclude leads the foreground group of its terminal, and both reads it and writes to it: the job of an
+    /// interactive shell. Only where the command gets a group of its own.
+    pub leads_terminal: bool,
+    /// The standard streams that a daemon can't keep: those that are neither a file nor a device without a reader.
+    pub passing_streams: Vec<i32>,
 }
 
 impl Host {
@@ -112,6 +121,8 @@ impl Host {
         // Not pthread_sigmask(3), whose refusals nix takes for success.
         sigprocmask(SigmaskHow::SIG_BLOCK, None, Some(&mut signal_mask))
             .map_err(|errno| Failure::errno(Stage::Probe, "read", "the signal mask", errno))?;
+        let lifetime = &request.lifetime;
+        let makes_pid = request.namespaces.unshare.iter().any(|kinds| kinds.has(Kind::Pid));
         Ok(Host {
             uids,
             gids,
@@ -124,6 +135,9 @@ impl Host {
             environment,
             open,
             signal_mask,
+            parent: if lifetime.die_with_parent { unistd::getppid().as_raw() } else { 0 },
+            leads_terminal: makes_pid && leads_terminal(),
+            passing_streams: if lifetime.daemon { passing_streams() } else { Vec::new() },
         })
     }
 
@@ -184,6 +198,27 @@ fn find_helper(name: &str, privileged: bool) -> Option<PathBuf> {
     own.chain(fixed)
         .map(|dir| dir.join(name))
         .find(|file| unistd::access(file, unistd::AccessFlags::X_OK).is_ok() && file.is_file())
+}
+
+fn leads_terminal() -> bool {
+    let own = unistd::getpid();
+    let foreground = |fd| crate::sys::borrowed(fd).and_then(|fd| unistd::tcgetpgrp(fd).ok());
+    unistd::getpgrp() == own && [0, 1].into_iter().all(|fd| foreground(fd) == Some(own))
+}
+
+/// Standard input always; output and error where somebody may wait at the other end for their close.
+fn passing_streams() -> Vec<i32> {
+    let stays = |fd: i32| {
+        let found = crate::sys::borrowed(fd).and_then(|fd| fstat(fd).ok());
+        found.is_some_and(|found| {
+            let kind = found.st_mode & SFlag::S_IFMT.bits();
+            let file = kind == SFlag::S_IFREG.bits();
+            let device = kind == SFlag::S_IFCHR.bits() || kind == SFlag::S_IFBLK.bits();
+            let terminal = crate::sys::borrowed(fd).is_some_and(|fd| unistd::isatty(fd).unwrap_or(false));
+            file || device && !terminal
+        })
+    };
+    [0].into_iter().chain([1, 2].into_iter().filter(|fd| !stays(*fd))).collect()
 }
 
 fn is_open(fd: i32) -> bool {

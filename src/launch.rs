@@ -5,55 +5,66 @@ mod explain;
 mod guarded;
 pub mod handshake;
 mod image;
+mod init;
+mod inplace;
 mod joins;
+mod life;
 mod maps;
 mod observe;
 mod persist;
 mod proc;
 mod program;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Instant;
 
+use libc::rlimit;
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 
-pub use observe::Observed;
+pub use inplace::exec;
+pub use life::{Life, Scope, Told};
+pub use observe::{Observed, Standing};
 
 use crate::failure::{Failure, Stage};
 use crate::namespace::Kind;
+use crate::plan::lifetime::Model;
 use crate::plan::{Plan, Step};
 use crate::request::namespaces::JoinTarget;
 use crate::sys::{self, Cloned};
+use crate::terminal::Terminal;
 use guarded::{Guarded, gone, has_ended, unspoken};
 use handshake::Message;
-use image::Image;
+use image::{Ends, Image};
 use persist::Kept;
 use proc::Proc;
+
+/// The descriptors that a launch has open at once, at most, beside those of joined namespaces.
+const DESCRIPTORS: u64 = 16;
 
 /// A command that is ready and waits for its release. Dropped, it never runs.
 pub struct Held<'a> {
     plan: &'a Plan,
     child: Guarded,
     parent: handshake::Parent,
+    life: Option<Life>,
     kept: Kept,
-    pub real_pid: i32,
-    pub isolated_pid: i32,
-    /// Real, effective and saved, as read back inside.
-    pub uids: [u32; 3],
-    pub gids: [u32; 3],
-    /// What the kernel shows of it; only where the plan is to observe.
-    pub observed: Option<Observed>,
-    pub cloned_at: Instant,
+    pub standing: Standing,
 }
 
 /// A command that runs.
 pub struct Launched {
+    /// The child: the command, or its init.
     pub pidfd: OwnedFd,
+    pub child: i32,
+    /// To the init, where there is one.
+    pub life: Option<Life>,
     pub real_pid: i32,
     pub isolated_pid: i32,
     pub started: Instant,
+    /// Its own again where this is dropped.
+    pub terminal: Terminal,
 }
 
 /// Brings a child to the brink of the exec, with everything done, verified and read back, and holds it there.
@@ -68,7 +79,8 @@ pub fn let_go(plan: &Plan) {
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&plan.exec.signal_mask), None);
 }
 
-fn ready(plan: &Plan) -> Result<Held<'_>, Failure> {
+/// What has to hold before anything is done. Gives RLIMIT_NOFILE as it was, where the launch needs more.
+fn check(plan: &Plan) -> Result<Option<rlimit>, Failure> {
     plan.permitted()?;
     program::find(&plan.exec, &plan.command)?;
     if !sys::is_single_threaded() {
@@ -76,31 +88,57 @@ fn ready(plan: &Plan) -> Result<Held<'_>, Failure> {
         return Err(Failure::refused(Stage::Clone, "clone", "a child", rule));
     }
     hold_signals()?;
+    Ok(sys::raise_descriptors(DESCRIPTORS + plan.layout.joined.len() as u64))
+}
+
+fn ready(plan: &Plan) -> Result<Held<'_>, Failure> {
+    let nofile = check(plan)?;
     let proc = reads_proc(plan).then(Proc::open).transpose()?;
     let joins = joins::open_all(plan, proc.as_ref())?;
-    let (parent, child_ends) = handshake::channels().map_err(explain::channels)?;
-    let mut image = Image::new(plan, &joins, proc.as_ref().map(AsFd::as_fd), &child_ends, &parent);
+    let null = image::null(plan)?;
+    let (parent, childs) = handshake::channel().map_err(explain::channels)?;
+    let has_init = plan.lifetime.model == Model::Init;
+    let (life, inits) = has_init.then(life::line).transpose().map_err(explain::channels)?.unzip();
+    let mut image = Image::new(
+        plan,
+        &joins,
+        &Ends {
+            null: number(null.as_ref()),
+            channel: childs.as_raw_fd(),
+            life: number(inits.as_ref()),
+            parent: [parent.as_raw_fd(), number(life.as_ref())],
+            nofile,
+            ..Ends::none(number(proc.as_ref()))
+        },
+    );
 
-    let cloned_at = Instant::now();
+    let since = Instant::now();
     let child = child::clone(plan.layout.cloned, &mut image);
     let Cloned::Parent { pid, pidfd } = child.map_err(|errno| explain::clone(errno, plan.layout.cloned))?
     else {
         unreachable!("the child never returns")
     };
     let child = Guarded::new(pidfd, pid);
-    drop(child_ends);
-    let (child, place) = settle(plan, proc.as_ref(), child, &parent)?;
+    drop((childs, inits));
+    let (child, mut place) = settle(plan, proc.as_ref(), child, &parent)?;
+    let hear = |kind| hear(&parent, &child, life.as_ref(), plan, kind);
+    if has_init && plan.observe {
+        let message = hear(handshake::CARRIED)?;
+        place = meet(plan, proc.as_ref(), &message)?;
+        proceed(&parent, message.sender)?;
+    }
 
-    let message = hear(&parent, &child, plan, handshake::READY)?;
+    let message = hear(handshake::READY)?;
     let name = place.as_ref().map(|place| place.name.as_str()).unwrap_or_default();
     let kept = Kept::bind(&plan.layout.persist, name)?;
     let status = place.as_ref().and_then(|place| place.status.as_ref());
-    let observed = status.map(|status| Observed::read(status, &message, plan)).transpose()?;
-    let real_pid = message.sender;
-    let isolated_pid = message.word(handshake::PID) as i32;
-    let uids = message.words(handshake::IDS);
-    let gids = message.words(handshake::IDS + 3);
-    Ok(Held { plan, child, parent, kept, real_pid, isolated_pid, uids, gids, observed, cloned_at })
+    let standing = Standing::of(&message, status, plan, since)?;
+    Ok(Held { plan, child, parent, life, kept, standing })
+}
+
+/// The number of a descriptor; -1 where there is none.
+fn number<T: AsRawFd>(fd: Option<&T>) -> i32 {
+    fd.map_or(-1, AsRawFd::as_raw_fd)
 }
 
 fn hold_signals() -> Result<(), Failure> {
@@ -129,15 +167,25 @@ fn settle(
     let carried = plan.layout.carried.is_some();
     let user_first = plan.layout.cloned.has(Kind::User);
     let place = place(plan, proc, &child, !carried || user_first)?;
-    proceed(parent, &child)?;
+    proceed(parent, child.pid)?;
     if !carried {
         return Ok((child, place));
     }
-    let message = hear(parent, &child, plan, handshake::CARRIED)?;
+    let message = hear(parent, &child, None, plan, handshake::CARRIED)?;
     let child = guarded::take_over(child, message.sender)?;
     let place = self::place(plan, proc, &child, !user_first)?;
-    proceed(parent, &child)?;
+    proceed(parent, child.pid)?;
     Ok((child, place))
+}
+
+/// The command's own process as /proc shows it, where the child is its init.
+fn meet(plan: &Plan, proc: Option<&Proc>, message: &Message) -> Result<Option<Place>, Failure> {
+    let Some(proc) = proc else { return Ok(None) };
+    // It waits for our word, and nobody but its init could reap it.
+    let pidfd = guarded::open(message.sender, "the command's process")?;
+    let (dir, name) = proc.child(message.sender, pidfd.as_fd())?;
+    let status = plan.observe.then(|| observe::open(&dir, &name)).transpose()?;
+    Ok(Some(Place { name, status }))
 }
 
 impl Held<'_> {
@@ -148,17 +196,31 @@ impl Held<'_> {
     }
 
     fn run(self) -> Result<Launched, Failure> {
-        if let Err(errno) = self.parent.go(handshake::RELEASE, self.real_pid) {
-            return Err(gone(&self.child, errno));
+        let (real_pid, isolated_pid) = (self.standing.real_pid, self.standing.isolated_pid);
+        let mut terminal = if self.plan.lifetime.own_group { Terminal::find() } else { Terminal::default() };
+        if self.plan.lifetime.foreground {
+            terminal.lend(real_pid);
         }
+        let silent = |errno| gone(&self.child, self.life.as_ref(), errno);
+        self.parent.go(handshake::RELEASE, real_pid).map_err(silent)?;
         match self.parent.hear() {
             Ok(None) => {}
             Ok(Some(message)) => return Err(failure(&message, self.plan)),
-            Err(errno) => return Err(gone(&self.child, errno)),
+            Err(errno) => return Err(silent(errno)),
         }
         self.kept.stay();
-        let (real_pid, isolated_pid) = (self.real_pid, self.isolated_pid);
-        Ok(Launched { pidfd: self.child.taken_over(), real_pid, isolated_pid, started: Instant::now() })
+        let child = self.child.pid;
+        let pidfd = self.child.taken_over();
+        let started = Instant::now();
+        Ok(Launched { pidfd, child, life: self.life, real_pid, isolated_pid, started, terminal })
+    }
+}
+
+impl Launched {
+    /// Ends the command, and all of its pid namespace if it has a new one, where there is nobody to stay with it.
+    pub fn kill(&self) {
+        let _ = sys::send(self.pidfd.as_fd(), self.child, libc::SIGKILL);
+        let _ = sys::reap(self.pidfd.as_fd());
     }
 }
 
@@ -180,7 +242,7 @@ fn place(
         // The files of a dying process refuse all, a little before its end can be seen; why it died says more.
         let dying = matches!(failure.kernel_errno(), Some(Errno::EACCES | Errno::ENOENT | Errno::ESRCH));
         let patience = PollTimeout::from(if dying { 100u8 } else { 0 });
-        if has_ended(child, patience) { gone(child, Errno::EPIPE) } else { failure }
+        if has_ended(child, patience) { gone(child, None, Errno::EPIPE) } else { failure }
     })
 }
 
@@ -193,8 +255,8 @@ fn reach(plan: &Plan, proc: &Proc, child: &Guarded, maps_here: bool) -> Result<P
     Ok(Place { name, status })
 }
 
-fn proceed(parent: &handshake::Parent, child: &Guarded) -> Result<(), Failure> {
-    match parent.go(handshake::PROCEED, child.pid) {
+fn proceed(parent: &handshake::Parent, pid: i32) -> Result<(), Failure> {
+    match parent.go(handshake::PROCEED, pid) {
         // It is dead; how, is heard next.
         Ok(()) | Err(Errno::EPIPE) => Ok(()),
         Err(errno) => Err(Failure::errno(Stage::Handshake, "release", "the child", errno)),
@@ -202,13 +264,19 @@ fn proceed(parent: &handshake::Parent, child: &Guarded) -> Result<(), Failure> {
 }
 
 /// The child's next message, which is of this kind.
-fn hear(parent: &handshake::Parent, child: &Guarded, plan: &Plan, kind: u32) -> Result<Message, Failure> {
+fn hear(
+    parent: &handshake::Parent,
+    child: &Guarded,
+    life: Option<&Life>,
+    plan: &Plan,
+    kind: u32,
+) -> Result<Message, Failure> {
     match parent.hear() {
         Ok(Some(message)) if message.kind() == kind => Ok(message),
         Ok(Some(message)) if message.kind() == handshake::FAILED => Err(failure(&message, plan)),
         Ok(Some(_)) => Err(unspoken("the child spoke out of turn")),
-        Ok(None) => Err(gone(child, Errno::EPIPE)),
-        Err(errno) => Err(gone(child, errno)),
+        Ok(None) => Err(gone(child, life, Errno::EPIPE)),
+        Err(errno) => Err(gone(child, life, errno)),
     }
 }
 

@@ -9,13 +9,17 @@ compile_error!("seclude is for 64-bit Linux");
 
 pub mod failure;
 pub mod sys;
+pub mod terminal;
 pub mod namespace;
 pub mod idmap;
 pub mod account;
+pub mod signal;
 pub mod request;
 pub mod host;
 pub mod plan;
 pub mod launch;
 pub mod supervise;
+pub mod pidfile;
+pub mod background;
 pub mod report;
 pub mod doctor;

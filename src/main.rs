@@ -6,11 +6,15 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
 
+use seclude::background::{self, Back, Side};
 use seclude::failure::{Failure, Stage};
 use seclude::host::Host;
+use seclude::pidfile::PidFile;
 use seclude::plan::Plan;
-use seclude::report::{Report, coloured};
+use seclude::plan::lifetime::Model;
+use seclude::report::{Report, coloured, plain};
 use seclude::request::{Asked, Request};
+use seclude::supervise::Post;
 use seclude::{doctor, host, launch, request, supervise, sys};
 
 /// What seclude ends with where it refuses or fails.
@@ -18,19 +22,28 @@ const REFUSED: u8 = 125;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
-    ExitCode::from(run(&args).unwrap_or_else(|error| {
-        let failure = error.downcast_ref::<Failure>();
-        let text = match failure {
-            Some(failure) if has_colour() => coloured(failure),
-            _ => {
-                let hint = failure.and_then(|failure| failure.hint.as_ref());
-                let hint = hint.map(|hint| format!("seclude: hint: {hint}\n")).unwrap_or_default();
-                format!("seclude: {error}\n{hint}")
-            }
-        };
-        let _ = stderr().write_all(text.as_bytes());
-        failure.map_or(REFUSED, Failure::exit_status)
+    ExitCode::from(run(&args).unwrap_or_else(|error| match error.downcast_ref::<Failure>() {
+        Some(failure) => {
+            say(failure);
+            failure.exit_status()
+        }
+        None => {
+            let _ = stderr().write_all(format!("seclude: {error}\n").as_bytes());
+            REFUSED
+        }
     }))
+}
+
+/// Tells a failure where reports go, and on standard error if that is somewhere else.
+fn tell(failure: &Failure, report: &Report) {
+    if !report.failed(failure) {
+        say(failure);
+    }
+}
+
+fn say(failure: &Failure) {
+    let text = if has_colour() { coloured(failure) } else { plain(failure) };
+    let _ = stderr().write_all(text.as_bytes());
 }
 
 fn run(args: &[OsString]) -> anyhow::Result<u8> {
@@ -53,10 +66,10 @@ fn run(args: &[OsString]) -> anyhow::Result<u8> {
         }
         Asked::Request(request) => {
             let report = Report::open(&request.report)?;
-            match carry_out(&request, &report) {
-                Err(failure) if report.failed(&failure) => Ok(failure.exit_status()),
-                answer => Ok(answer?),
-            }
+            Ok(carry_out(&request, &report).unwrap_or_else(|failure| {
+                tell(&failure, &report);
+                failure.exit_status()
+            }))
         }
     }
 }
@@ -73,13 +86,49 @@ fn carry_out(request: &Request, report: &Report) -> Result<u8, Failure> {
     if request.report.dry_run {
         return report.planned(&plan).map(|()| 0);
     }
-    let held = launch::hold(&plan)?;
-    report.started(&plan, &held).inspect_err(|_| launch::let_go(&plan))?;
-    let launched = held.release()?;
-    let end = supervise::wait(&launched, &host.signal_mask)?;
+    match (plan.lifetime.model, plan.lifetime.daemon) {
+        (Model::Exec, _) => {
+            report.end_with_exec(|fd| plan.keeps(fd))?;
+            Err(launch::exec(&plan, report.descriptor(), |standing| report.started(&plan, standing)))
+        }
+        (_, false) => attend(&plan, report, || {}),
+        (_, true) => match background::part()? {
+            Side::Front(status) => Ok(status),
+            Side::Back(back) => behind(&plan, report, back),
+        },
+    }
+}
+
+/// Launches the command, stays with it, and ends as it did. `running` is called once it runs.
+fn attend(plan: &Plan, report: &Report, running: impl FnOnce()) -> Result<u8, Failure> {
+    let pid_file = plan.lifetime.pid_file.clone().map(PidFile::reserve).transpose()?;
+    let post = Post::take(plan)?;
+    let held = launch::hold(plan)?;
+    report.started(plan, &held.standing).inspect_err(|_| launch::let_go(plan))?;
+    let mut launched = held.release()?;
+    if let Some(file) = &pid_file {
+        file.fill(launched.real_pid).inspect_err(|_| launched.kill())?;
+    }
+    running();
+    let end = supervise::wait(&mut launched, &plan.lifetime, &post, report.descriptor())?;
+    drop(pid_file);
     // The command has run: a report that can't be written now must not hide how it ended.
-    let _ = report.ended(&plan, &launched, &end);
-    Ok(end.way.exit_status())
+    let _ = report.ended(plan, &launched, &end);
+    end.reraise(&plan.lifetime);
+    Ok(end.exit_status(&plan.lifetime))
+}
+
+/// The same in the background, where the front is told once the command runs, or what it is to end with instead.
+fn behind(plan: &Plan, report: &Report, back: Back) -> Result<u8, Failure> {
+    let mut back = Some(back);
+    let answer = attend(plan, report, || back.take().into_iter().for_each(|back| back.say(0)));
+    if let (Err(failure), Some(back)) = (&answer, back) {
+        // Told before the front ends, while the caller still listens.
+        tell(failure, report);
+        back.say(failure.exit_status());
+        return Ok(failure.exit_status());
+    }
+    answer
 }
 
 fn has_colour() -> bool {

@@ -3,6 +3,7 @@
 mod chosen;
 mod environment;
 mod identity;
+pub mod lifetime;
 mod maps;
 mod namespaces;
 pub mod step;
@@ -13,11 +14,13 @@ use caps::Capability;
 
 pub use environment::{Environment, Exec};
 pub use identity::{Groups, Identity};
+pub use lifetime::Lifetime;
 pub use maps::{MapPlan, MapWriter, Maps};
 pub use namespaces::Layout;
 pub use step::Step;
 
 use chosen::Chosen;
+use lifetime::Model;
 
 use crate::failure::{Failure, Stage};
 use crate::host::Host;
@@ -40,6 +43,7 @@ pub struct Plan {
     pub layout: Layout,
     pub maps: Option<Maps>,
     pub identity: Identity,
+    pub lifetime: Lifetime,
     /// What the child does between its release and the exec, in order.
     pub steps: Vec<Step>,
     pub exec: Exec,
@@ -56,13 +60,24 @@ impl Plan {
         let chosen = Chosen::decide(request, host)?;
         let maps = maps::decide(request, host, &layout, &chosen)?;
         let identity = Identity::settle(chosen, host, &layout, maps.as_ref())?;
+        let lifetime = Lifetime::decide(request, host, &layout)?;
         let exec = environment::decide(request, host)?;
-        let steps = steps(request, host, &layout, &identity)?;
+        let steps = steps(request, host, &layout, &identity, &lifetime)?;
         let mut needs = layout.needs(request, host);
         needs.extend(maps.iter().flat_map(Maps::needs).cloned());
         needs.extend(identity.needs(host, &layout));
         let observe = request.report.verbose || request.report.report == Some(Form::Json);
-        Ok(Plan { command: request.command.clone(), layout, maps, identity, steps, exec, needs, observe })
+        let command = request.command.clone();
+        Ok(Plan { command, layout, maps, identity, lifetime, steps, exec, needs, observe })
+    }
+
+    /// Whether the command gets this descriptor of the caller's.
+    pub fn keeps(&self, fd: i32) -> bool {
+        let closing = self.steps.iter().find_map(|step| match step {
+            Step::Descriptors(kept) => Some(kept),
+            _ => None,
+        });
+        closing.is_none_or(|kept| kept.contains(&fd))
     }
 
     /// Refuses a launch that is known to fail for a privilege that the caller lacks.
@@ -79,9 +94,19 @@ impl Plan {
 }
 
 /// The child's steps, in the order of the launch.
-fn steps(request: &Request, host: &Host, layout: &Layout, identity: &Identity) -> Result<Vec<Step>, Failure> {
+fn steps(
+    request: &Request,
+    host: &Host,
+    layout: &Layout,
+    identity: &Identity,
+    lifetime: &Lifetime,
+) -> Result<Vec<Step>, Failure> {
     let mut steps = layout.entering(request, host);
+    if lifetime.model == Model::Init {
+        steps.push(Step::Init);
+    }
     steps.extend(layout.furnishing(request)?);
+    steps.extend(lifetime.parting(host));
     steps.extend(request.identity.umask.map(Step::Umask));
     let credentials = identity.steps(host, layout);
     let chdir = environment::chdir(request)?;
@@ -96,6 +121,9 @@ fn steps(request: &Request, host: &Host, layout: &Layout, identity: &Identity) -
     }
     if request.privilege.no_new_privs {
         steps.push(Step::NoNewPrivs);
+    }
+    if lifetime.dies_by_signal(layout) {
+        steps.push(Step::DeathSignal);
     }
     steps.extend(environment::descriptors(request, host)?.map(Step::Descriptors));
     Ok(steps)

@@ -3,22 +3,22 @@
 mod json;
 mod text;
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::write;
 
 use crate::failure::{Failure, Stage, shown};
-use crate::launch::{Held, Launched};
+use crate::launch::{Launched, Standing};
 use crate::plan::Plan;
 use crate::request::report::{Form, Place, ReportArgs};
 use crate::supervise::End;
 use crate::sys;
 
-pub use text::coloured;
+pub use text::{coloured, failed as plain};
 
 /// Milliseconds that a reader may leave a full pipe unread, where somebody counts on the report.
 const PATIENCE: u16 = 10_000;
@@ -72,6 +72,27 @@ impl Report {
         Ok(Report { form, quiet: args.quiet, verbose: args.verbose, to, said })
     }
 
+    /// What reports are written to, beyond the standard streams.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        match &self.to {
+            To::Standard(_) => None,
+            To::Descriptor(fd) => Some(fd.as_raw_fd()),
+            To::File(file) => Some(file.as_raw_fd()),
+        }
+    }
+
+    /// Closes the report's place with an exec: who becomes the command does not hand it over, unless that was asked for.
+    pub fn end_with_exec(&self, handed_over: impl Fn(RawFd) -> bool) -> Result<(), Failure> {
+        let failed =
+            |errno| Failure::errno(Stage::Report, "keep to seclude", "the report's descriptor", errno);
+        match &self.to {
+            To::Descriptor(fd) if fd.as_raw_fd() > 2 && !handed_over(fd.as_raw_fd()) => {
+                fcntl(*fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map(drop).map_err(failed)
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub fn planned(&self, plan: &Plan) -> Result<(), Failure> {
         self.tell(match self.form {
             Form::Text => text::plan(plan),
@@ -80,16 +101,16 @@ impl Report {
     }
 
     /// To be told before the command can run.
-    pub fn started(&self, plan: &Plan, held: &Held) -> Result<(), Failure> {
+    pub fn started(&self, plan: &Plan, standing: &Standing) -> Result<(), Failure> {
         if self.quiet {
             return Ok(());
         }
         self.tell(match self.form {
             Form::Text if self.verbose => {
-                text::plan(plan) + &text::steps(plan, held) + &text::started(plan, held)
+                text::plan(plan) + &text::steps(plan, standing) + &text::started(plan, standing)
             }
-            Form::Text => text::started(plan, held),
-            Form::Json => json::started(plan, held),
+            Form::Text => text::started(plan, standing),
+            Form::Json => json::started(plan, standing),
         })
     }
 
@@ -98,7 +119,7 @@ impl Report {
             _ if self.quiet => Ok(()),
             Form::Text if self.verbose => self.tell(text::ended(plan, end)),
             Form::Text => Ok(()),
-            Form::Json => self.tell(json::ended(launched, end)),
+            Form::Json => self.tell(json::ended(plan, launched, end)),
         }
     }
 

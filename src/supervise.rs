@@ -1,38 +1,33 @@
-//! Waits for the command, passes signals on, and turns its wait status into ours. It knows no report and no plan.
+//! Stays with the command: passes signals on, ends it when its time is up, and says how it ended. It knows no report.
 
-use std::os::fd::AsFd;
+mod heed;
+mod leftovers;
+mod post;
+mod watch;
+
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
+pub use post::Post;
+pub use watch::wait;
 
-use crate::failure::{Failure, Stage};
-use crate::launch::Launched;
-use crate::sys::{self, Ended};
+use crate::plan::Lifetime;
+use crate::request::lifetime::StatusForm;
+use crate::signal::Signal;
+use crate::sys::{self, Change, Usage};
 
-/// The signals that are passed on to the command.
-pub const FORWARDED: [Signal; 8] = [
-    Signal::SIGHUP,
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGTERM,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGWINCH,
-    Signal::SIGCONT,
-];
-
-/// `si_code` of what the kernel itself sends: from the terminal, to the whole foreground group.
-const SI_KERNEL: i32 = 0x80;
+/// The exit status where the time was up, as timeout(1) has it.
+const TIMED_OUT: u8 = 124;
 
 /// How the command ended.
 #[derive(Clone, Copy)]
 pub struct End {
     pub way: Way,
+    pub by: EndedBy,
     pub wall: Duration,
-    pub usage: libc::rusage,
+    /// What the command has used, and those of its children that it waited for.
+    pub usage: Usage,
+    /// What all of its processes have used that ended before seclude's report.
+    pub tree: Usage,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,11 +36,36 @@ pub enum Way {
     Signaled { signal: i32, core: bool },
 }
 
+/// Who ended it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EndedBy {
+    Itself,
+    /// A signal that seclude passed on.
+    Signal,
+    /// A second TERM or INT to seclude within the grace.
+    SecondSignal,
+    Timeout,
+    /// The end of seclude's caller.
+    Parent,
+}
+
+impl EndedBy {
+    pub fn word(self) -> &'static str {
+        match self {
+            EndedBy::Itself => "command",
+            EndedBy::Signal => "signal",
+            EndedBy::SecondSignal => "second-signal",
+            EndedBy::Timeout => "timeout",
+            EndedBy::Parent => "parent",
+        }
+    }
+}
+
 impl Way {
-    fn of(ended: &Ended) -> Way {
-        match ended.code {
-            libc::CLD_EXITED => Way::Exited(ended.status as u8),
-            code => Way::Signaled { signal: ended.status, core: code == libc::CLD_DUMPED },
+    fn of(change: &Change) -> Way {
+        match change.code {
+            libc::CLD_EXITED => Way::Exited(change.status as u8),
+            code => Way::Signaled { signal: change.status, core: code == libc::CLD_DUMPED },
         }
     }
 
@@ -56,57 +76,35 @@ impl Way {
             Way::Signaled { signal, .. } => 128u8.wrapping_add(signal as u8),
         }
     }
-}
 
-/// Stays until the command has ended. `mask` is what was blocked when seclude was started.
-///
-/// A command whose end can't be awaited is ended: nothing that runs is left to nobody.
-pub fn wait(launched: &Launched, mask: &SigSet) -> Result<End, Failure> {
-    let answer = stay(launched, mask);
-    if answer.is_err() {
-        let _ = sys::send(launched.pidfd.as_fd(), launched.real_pid, libc::SIGKILL);
-        let _ = sys::reap(launched.pidfd.as_fd());
-    }
-    answer
-}
-
-fn stay(launched: &Launched, mask: &SigSet) -> Result<End, Failure> {
-    let failed = |errno| Failure::errno(Stage::Wait, "wait for", "the command", errno);
-    let forwarded: SigSet = FORWARDED.into_iter().collect();
-    let signals =
-        SignalFd::with_flags(&forwarded, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)?;
-    // What is not passed on works as it does for any program: Ctrl-Z stops us along with the command.
-    let mut own = *mask;
-    own.extend(&forwarded);
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&own), None).map_err(failed)?;
-    loop {
-        let mut fds = [
-            PollFd::new(launched.pidfd.as_fd(), PollFlags::POLLIN),
-            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-        ];
-        match poll(&mut fds, PollTimeout::NONE) {
-            Err(Errno::EINTR) => continue,
-            answer => answer.map_err(failed)?,
-        };
-        let [ended, signaled] = fds.map(|fd| fd.any().unwrap_or(false));
-        if signaled {
-            while let Some(signal) = signals.read_signal().map_err(failed)? {
-                pass_on(launched, &signal);
-            }
-        }
-        if ended {
-            let ended = sys::reap(launched.pidfd.as_fd()).map_err(failed)?;
-            return Ok(End { way: Way::of(&ended), wall: launched.started.elapsed(), usage: ended.usage });
+    pub fn signal(self) -> Option<Signal> {
+        match self {
+            Way::Exited(_) => None,
+            Way::Signaled { signal, .. } => Signal::of_number(signal),
         }
     }
 }
 
-/// A signal of the terminal's has reached the command already; any other is sent on. A command that is gone misses it.
-fn pass_on(launched: &Launched, signal: &siginfo) {
-    if signal.ssi_code == SI_KERNEL {
-        return;
+impl End {
+    /// What seclude ends with: 124 where the time was up, 0 for a status that counts as success, else the command's.
+    pub fn exit_status(&self, lifetime: &Lifetime) -> u8 {
+        match (self.by, self.way.exit_status()) {
+            (EndedBy::Timeout, _) => TIMED_OUT,
+            (_, status) if lifetime.ok_status.contains(&status) => 0,
+            (_, status) => status,
+        }
     }
-    let _ = sys::send(launched.pidfd.as_fd(), launched.real_pid, signal.ssi_signo as i32);
+
+    /// Ends seclude by the signal that ended the command, if that was asked for; returns where there is none.
+    pub fn reraise(&self, lifetime: &Lifetime) {
+        let by_signal = self.by != EndedBy::Timeout && self.exit_status(lifetime) != 0;
+        if let Way::Signaled { signal, .. } = self.way
+            && lifetime.status == StatusForm::Reraise
+            && by_signal
+        {
+            sys::end_by(signal);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,17 @@
 //! The unsafe system calls of the launcher that nix and rustix lack; each names the kernel contract it keeps. No policy.
 #![allow(unsafe_code)]
 
+mod children;
+
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+pub use children::{
+    Change, USAGE_WORDS, Usage, Whose, await_child, fork, kill, reap, send, usage_of_children, wait,
+};
 
 /// Which side of a clone this is.
 pub enum Cloned {
@@ -49,51 +55,70 @@ pub unsafe fn clone(flags: i32) -> Result<Cloned, Errno> {
     }
 }
 
-/// How a child ended, and what it used.
-#[derive(Clone, Copy)]
-pub struct Ended {
-    /// Exit status or signal, as `si_code` says.
-    pub status: i32,
-    /// `CLD_EXITED`, `CLD_KILLED` or `CLD_DUMPED`.
-    pub code: i32,
-    pub usage: libc::rusage,
-}
-
-/// Waits for the child of `pidfd` and reaps it. Retries `EINTR`. `ECHILD`: not our child. Source: waitid(2).
-pub fn reap(pidfd: BorrowedFd) -> Result<Ended, Errno> {
-    loop {
-        // SAFETY: both structures are plain data that the kernel fills in, and outlive the call.
-        let answer = unsafe {
-            let (mut info, mut usage): (libc::siginfo_t, libc::rusage) = (zeroed(), zeroed());
-            let fd = pidfd.as_raw_fd() as libc::id_t;
-            let answer = libc::syscall(
-                libc::SYS_waitid,
-                libc::P_PIDFD,
-                fd,
-                &raw mut info,
-                libc::WEXITED,
-                &raw mut usage,
-            );
-            Errno::result(answer).map(|_| Ended { status: info.si_status(), code: info.si_code, usage })
-        };
-        if answer.as_ref().err() != Some(&Errno::EINTR) {
-            return answer;
+/// Sees that this process may have `room` descriptors open, as far as the limits allow; gives the limit as it was where it
+/// has been changed. Source: getrlimit(2).
+pub fn raise_descriptors(room: u64) -> Option<libc::rlimit> {
+    let mut found = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: plain data that outlives the calls.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut found) == -1 || found.rlim_cur >= room {
+            return None;
         }
+        let whole = libc::rlimit { rlim_cur: room, rlim_max: found.rlim_max.max(room) };
+        let soft = libc::rlimit { rlim_cur: room.min(found.rlim_max), ..found };
+        let raised = [whole, soft].iter().any(|limit| libc::setrlimit(libc::RLIMIT_NOFILE, limit) == 0);
+        raised.then_some(found)
     }
 }
 
-/// Sends a signal to a child that is not reaped; by its number where pidfd_send_signal(2) is filtered (`ENOSYS`, `EPERM`).
+/// Stops this process, or its whole group, as a terminal's SIGTSTP would: not where nobody could continue it.
 ///
-/// `ESRCH`: it has ended. Source: pidfd_send_signal(2).
-pub fn send(pidfd: BorrowedFd, pid: i32, signal: i32) -> Result<(), Errno> {
-    let none = std::ptr::null::<libc::siginfo_t>();
-    // SAFETY: numbers and a null pointer, which means what kill(2) would send.
-    let answer = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, none, 0) };
-    match Errno::result(answer) {
-        // SAFETY: numbers alone; until it is reaped the number is the child's own.
-        Err(Errno::ENOSYS | Errno::EPERM) => Errno::result(unsafe { libc::kill(pid, signal) }).map(drop),
-        answer => answer.map(drop),
+/// SIGTSTP is blocked before and after; a caller that ignores it is not stopped. Source: signal(7).
+pub fn stop_with_terminal(group: bool) {
+    // SAFETY: plain data that outlives the calls, and numbers.
+    unsafe {
+        let mut set: libc::sigset_t = zeroed();
+        libc::sigaddset(&mut set, libc::SIGTSTP);
+        libc::kill(if group { 0 } else { libc::getpid() }, libc::SIGTSTP);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+        libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
     }
+}
+
+/// Makes one of the standard streams another file. Source: dup2(2).
+pub fn replace(stream: RawFd, file: impl AsFd) {
+    // SAFETY: descriptors 0, 1 and 2 are nobody's in particular, and whoever uses them goes on with the other file.
+    unsafe { libc::dup2(file.as_fd().as_raw_fd(), stream) };
+}
+
+/// Ends this process by `signal`, without a core. Returns where that is not to be had, as for PID 1.
+pub fn end_by(signal: i32) {
+    // SAFETY: plain data that outlives the calls; the default disposition runs no code of ours.
+    unsafe {
+        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        libc::setrlimit(libc::RLIMIT_CORE, &none);
+        libc::signal(signal, libc::SIG_DFL);
+        let mut set: libc::sigset_t = zeroed();
+        libc::sigaddset(&mut set, signal);
+        libc::kill(libc::getpid(), signal);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+    }
+}
+
+/// Closes every descriptor from `first` up but `kept`, in ascending order. It allocates nothing.
+///
+/// `ENOSYS`, `EPERM`: close_range(2) is filtered, or older than Linux 5.9.
+pub fn close_all_but(kept: &[RawFd], first: RawFd) -> Result<(), Errno> {
+    let mut next = first;
+    for fd in kept.iter().copied().filter(|fd| *fd >= first).chain([RawFd::MAX]) {
+        if fd > next || fd == RawFd::MAX {
+            let last = if fd == RawFd::MAX { fd } else { fd.wrapping_sub(1) };
+            // SAFETY: numbers alone; whoever calls uses none of the descriptors in between any more.
+            Errno::result(unsafe { libc::syscall(libc::SYS_close_range, next, last, 0) })?;
+        }
+        next = fd.wrapping_add(1);
+    }
+    Ok(())
 }
 
 /// SIGCHLD as the kernel has it at first: a caller's "ignore" would have children reaped before we ask.

@@ -16,6 +16,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use seclude::failure::{Failure, Stage};
 use seclude::host::Host;
+use seclude::launch::Told;
 use seclude::plan::Plan;
 use seclude::request::{self, Asked};
 use seclude::{launch, sys};
@@ -127,7 +128,13 @@ fn launched(words: &[OsString]) -> Result<i32, Failure> {
     let host = Host::probe(&request)?;
     let plan = Plan::new(&request, &host)?;
     let launched = launch::hold(&plan)?.release()?;
-    let ended = sys::reap(launched.pidfd.as_fd()).expect("the command is our child");
+    let ended = sys::reap(launched.pidfd.as_fd()).expect("the command is our child, or its init");
+    let told = launched.life.map(|life| life.hear().expect("init has spoken"));
+    let ended = match told {
+        None => ended,
+        Some(Some(Told::Ended(change))) => change,
+        Some(_) => panic!("{words:?}: init has not told how the command ended"),
+    };
     assert_eq!(ended.code, libc::CLD_EXITED, "{words:?}");
     Ok(ended.status)
 }

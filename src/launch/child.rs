@@ -1,12 +1,12 @@
 //! From the clone to the exec: system calls only, no allocation, no formatting, no panic; it walks a list and decides nothing.
 #![allow(unsafe_code)]
 
-mod answer;
-mod credentials;
-mod descriptors;
+pub mod answer;
+pub mod credentials;
+pub mod descriptors;
 pub mod exec;
 mod place;
-mod voice;
+pub mod voice;
 mod walk;
 
 use std::mem::zeroed;
@@ -18,11 +18,12 @@ use nix::errno::Errno;
 use super::handshake::{EXEC, IDS, INODES, KIND, MICROS, PID, PROCEED, READY, RELEASE, WORDS};
 use super::image::Image;
 use crate::namespace::Kinds;
+use crate::plan::Step;
 use crate::sys::{self, Cloned};
 use answer::check;
 use credentials::three;
 use voice::{await_word, fail, send, wait};
-use walk::Walk;
+pub use walk::Walk;
 
 /// Clones a child into new namespaces, where it runs the image and nothing else.
 pub fn clone(kinds: Kinds, image: &mut Image) -> Result<Cloned, Errno> {
@@ -30,6 +31,32 @@ pub fn clone(kinds: Kinds, image: &mut Image) -> Result<Cloned, Errno> {
     match unsafe { sys::clone(kinds.flags()) }? {
         Cloned::Child => unsafe { run(image) },
         parent => Ok(parent),
+    }
+}
+
+/// Takes one step in this very process, which is to become the command.
+pub fn take_in_place(
+    walk: &mut Walk,
+    step: &Step,
+    image: &mut Image,
+    words: &mut [u32; WORDS],
+) -> Result<(), c_int> {
+    // SAFETY: the image is of this process, whose only thread this is, and lives on as long as its steps are taken.
+    unsafe { walk.take(step, image, words) }
+}
+
+/// Reads back who and where this process is.
+pub fn look_in_place(image: &Image, words: &mut [u32; WORDS]) {
+    // SAFETY: as above.
+    unsafe { look(image, words) }
+}
+
+/// Becomes the command; returns only where that fails, with the errno and the detail of the exec.
+pub fn execute_in_place(image: &Image) -> (c_int, u32) {
+    // SAFETY: as above.
+    match unsafe { restore(image) } {
+        Err(errno) => (errno, 0),
+        Ok(()) => unsafe { exec::execute(image) },
     }
 }
 
@@ -44,16 +71,16 @@ unsafe fn run(image: &mut Image) -> ! {
     // made before the clone and changed by nobody since.
     unsafe {
         // Our own copies; while they are open the parent's death would go unseen.
-        for fd in image.parent_ends {
+        for fd in image.parent_ends.into_iter().filter(|fd| *fd >= 0) {
             libc::syscall(libc::SYS_close, fd);
         }
-        wait(image.go, PROCEED);
+        wait(image.channel, PROCEED);
         let mut walk = Walk::new();
         let mut index = 0u32;
         let mut before = clock(image.observe);
         while let Some(step) = image.steps.get(index as usize) {
             if let Err(errno) = walk.take(step, image, &mut words) {
-                fail(image.report, &mut words, index, errno, 0);
+                fail(image.channel, &mut words, index, errno, 0);
             }
             let now = clock(image.observe);
             if let Some(word) = words.get_mut(MICROS + index as usize) {
@@ -64,18 +91,22 @@ unsafe fn run(image: &mut Image) -> ! {
         }
         look(image, &mut words);
         words[KIND] = READY;
-        send(image.report, &words);
-        if let Err(errno) = await_word(image.go, RELEASE).and_then(|()| restore_signals(image)) {
-            fail(image.report, &mut words, EXEC, errno, 0);
+        send(image.channel, &words);
+        if let Err(errno) = await_word(image.channel, RELEASE).and_then(|()| restore(image)) {
+            fail(image.channel, &mut words, EXEC, errno, 0);
         }
-        exec::execute(image, &mut words)
+        let (errno, detail) = exec::execute(image);
+        fail(image.channel, &mut words, EXEC, errno, detail)
     }
 }
 
-/// What the command starts with: the mask that the caller had, and no signal ignored that seclude's own start ignores.
-unsafe fn restore_signals(image: &Image) -> Result<(), c_int> {
-    // SAFETY: default dispositions run no code of ours, and the mask is of this process.
+/// What the command starts with: the caller's mask and limit, and no signal ignored that seclude's own start ignores.
+unsafe fn restore(image: &Image) -> Result<(), c_int> {
+    // SAFETY: default dispositions run no code of ours, and the mask and the limit are of this process.
     unsafe {
+        if let Some(limit) = &image.nofile {
+            check(libc::setrlimit(libc::RLIMIT_NOFILE, limit) as c_long)?;
+        }
         for signal in [libc::SIGPIPE, libc::SIGCHLD] {
             if libc::signal(signal, libc::SIG_DFL) == libc::SIG_ERR {
                 return Err(Errno::last_raw());

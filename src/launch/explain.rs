@@ -40,10 +40,16 @@ pub fn clone(errno: Errno, kinds: Kinds) -> Failure {
         true => "a child".to_string(),
         false => format!("a child into {}", kinds.as_new()),
     };
-    let failure =
-        |cause| Failure { stage: Stage::Clone, verb: "clone", object: object.clone(), cause, hint: None };
-    let plain = failure(Cause::Errno(errno));
-    let because = |text: &str| failure(Cause::Because(errno, text.to_string()));
+    namespaces(Failure::errno(Stage::Clone, "clone", object, errno), errno, kinds)
+}
+
+/// New namespaces that were refused to this process itself.
+pub fn in_place(errno: Errno, kinds: Kinds) -> Failure {
+    namespaces(Failure::errno(Stage::Unshare, "make", kinds.as_new(), errno), errno, kinds)
+}
+
+fn namespaces(plain: Failure, errno: Errno, kinds: Kinds) -> Failure {
+    let because = |text: &str| Failure { cause: Cause::Because(errno, text.to_string()), ..plain.clone() };
     match errno {
         Errno::ENOSPC => limit(kinds, because),
         Errno::EMFILE => plain.hint(FEW_DESCRIPTORS),
@@ -52,7 +58,7 @@ pub fn clone(errno: Errno, kinds: Kinds) -> Failure {
             Some(kind) => because(&format!("this kernel has no {kind} namespaces")),
             None => plain,
         },
-        Errno::EPERM if kinds.has(Kind::User) => user_namespace_refused(plain, because),
+        Errno::EPERM if kinds.has(Kind::User) => user_namespace_refused(plain.clone(), because),
         Errno::EPERM if filtered() => because("a seccomp filter forbids new namespaces").hint(FILTER_HINT),
         _ => plain,
     }
@@ -173,6 +179,9 @@ pub fn step(step: &Step, errno: i32, plan: &Plan) -> Failure {
     let failure = Failure::errno(step.stage(), verb, object, errno);
     match (step, errno) {
         (Step::Carry(kinds), errno) => clone(errno, *kinds),
+        (Step::Unshare(kinds), errno) => in_place(errno, *kinds),
+        (Step::NewSession, Errno::EPERM) => failure
+            .hint("seclude leads a process group, and its leader starts no session: without --exec it works"),
         (Step::Uid(_) | Step::Gid(_) | Step::Groups(_), Errno::EINVAL) => Failure {
             cause: Cause::Because(errno, "the user namespace has no such id".to_string()),
             ..failure

@@ -4,11 +4,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::Signal;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::handshake;
+use super::life::{Life, Told};
 use crate::failure::{Failure, Stage};
+use crate::signal::Signal;
 use crate::sys;
 
 /// A child that is killed and reaped unless somebody takes it over.
@@ -43,22 +44,26 @@ impl Drop for Guarded {
 
 /// The first child has entered and ended; the second, which it left to us, is the command's.
 pub fn take_over(carrier: Guarded, pid: i32) -> Result<Guarded, Failure> {
-    let failed = |errno| Failure::errno(Stage::Clone, "take over", "the second child", errno);
-    let number = Pid::from_raw(pid).ok_or_else(|| failed(Errno::ESRCH))?;
     // It is our child and not yet reaped, so the number is still its own.
-    let pidfd = pidfd_open(number, PidfdFlags::empty())
-        .map_err(|errno| failed(Errno::from_raw(errno.raw_os_error())))?;
-    let child = Guarded::new(pidfd, pid);
+    let child = Guarded::new(open(pid, "the second child")?, pid);
     drop(carrier);
     Ok(child)
+}
+
+/// A pidfd of a process whose number is known to be its own.
+pub fn open(pid: i32, what: &str) -> Result<OwnedFd, Failure> {
+    let failed = |errno| Failure::errno(Stage::Clone, "take over", what, errno);
+    let number = Pid::from_raw(pid).ok_or_else(|| failed(Errno::ESRCH))?;
+    pidfd_open(number, PidfdFlags::empty()).map_err(|errno| failed(Errno::from_raw(errno.raw_os_error())))
 }
 
 pub fn has_ended(child: &Guarded, patience: PollTimeout) -> bool {
     matches!(poll(&mut [PollFd::new(child.pidfd(), PollFlags::POLLIN)], patience), Ok(1))
 }
 
-/// The child has fallen silent before the command ran: its wait status says how, unless it is only slow.
-pub fn gone(child: &Guarded, errno: Errno) -> Failure {
+/// The child has fallen silent before the command ran: its wait status says how, unless it is only slow. What its init
+/// has told of the command says more than how the init itself ended.
+pub fn gone(child: &Guarded, life: Option<&Life>, errno: Errno) -> Failure {
     match errno {
         Errno::EPIPE => {}
         Errno::ETIMEDOUT => {
@@ -70,10 +75,14 @@ pub fn gone(child: &Guarded, errno: Errno) -> Failure {
     if !has_ended(child, PollTimeout::from(1000u16)) {
         return unspoken("it closed its channel and lives on");
     }
-    match sys::reap(child.pidfd()) {
+    let told = life.and_then(|life| match life.hear() {
+        Ok(Some(Told::Ended(change))) => Some(change),
+        _ => None,
+    });
+    match told.map_or_else(|| sys::reap(child.pidfd()), Ok) {
         Ok(ended) if ended.code == libc::CLD_EXITED => unspoken(&format!("it exited with {}", ended.status)),
         Ok(ended) => {
-            let name = Signal::try_from(ended.status).map_or("a signal", Signal::as_str);
+            let name = Signal::of_number(ended.status).map_or("?".to_string(), |signal| signal.to_string());
             unspoken(&format!("it was ended by signal {} ({name})", ended.status))
         }
         Err(errno) => Failure::errno(Stage::Handshake, "reap", "the child", errno),

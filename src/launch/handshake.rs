@@ -1,8 +1,8 @@
 //! Every byte that parent and child exchange: fixed-width words, whole or not at all. It waits, and decides nothing.
 //!
-//! *go* is a pipe from parent to child: permission to proceed, with the child's real pid. *report* is a socket of
-//! packets from child to parent, whose sender's pid the kernel itself translates for the reader. The end of either
-//! is never success on its own: on *go* it means that the launcher is gone, on *report* that the child is, or, once
+//! The channel is a socket of packets. From parent to child it says *go*: permission to proceed, with the child's real
+//! pid. From child to parent it reports, and the kernel itself translates the sender's pid for the reader. Its end is
+//! never success on its own: to the child it means that the launcher is gone, to the launcher that the child is, or, once
 //! the child has been released, that it has become the command.
 
 use std::io::IoSliceMut;
@@ -10,13 +10,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixCredentials, recvmsg, setsockopt,
-    socketpair, sockopt,
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixCredentials, recvmsg, send,
+    setsockopt, socketpair, sockopt,
 };
-use nix::unistd::{pipe2, write};
 
 use crate::namespace::Kind;
 use crate::plan::step::MAX_STEPS;
@@ -31,7 +29,7 @@ pub const PROCEED: u32 = 0x5ec1_0001;
 /// The report is written and the child may execute the command.
 pub const RELEASE: u32 = 0x5ec1_0002;
 
-/// The words of a message on *report*.
+/// The words of a report.
 pub const WORDS: usize = MICROS + MAX_STEPS;
 pub const KIND: usize = 0;
 /// The step that failed; [`EXEC`] for the execve itself.
@@ -52,25 +50,18 @@ pub const FAILED: u32 = 3;
 /// In place of a step: the execve.
 pub const EXEC: u32 = u32::MAX;
 
-/// The parent's ends.
-pub struct Parent {
-    go: OwnedFd,
-    report: OwnedFd,
+/// The parent's end.
+pub struct Parent(OwnedFd);
+
+/// The parent's end and the child's; both are CLOEXEC. `EMFILE`, `ENFILE`: no descriptor is left.
+pub fn channel() -> Result<(Parent, OwnedFd), Errno> {
+    let (parent, child) = packets()?;
+    setsockopt(&parent, sockopt::PassCred, &true)?;
+    Ok((Parent(parent), child))
 }
 
-/// The child's ends.
-pub struct Child {
-    pub go: OwnedFd,
-    pub report: OwnedFd,
-}
-
-/// Both channels; all ends are CLOEXEC. `EMFILE`, `ENFILE`: no descriptor is left.
-pub fn channels() -> Result<(Parent, Child), Errno> {
-    let (child_go, go) = pipe2(OFlag::O_CLOEXEC)?;
-    let (report, child_report) =
-        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
-    setsockopt(&report, sockopt::PassCred, &true)?;
-    Ok((Parent { go, report }, Child { go: child_go, report: child_report }))
+pub(super) fn packets() -> Result<(OwnedFd, OwnedFd), Errno> {
+    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
 }
 
 /// A message from the child, and its sender's pid as the kernel translates it for us.
@@ -80,6 +71,11 @@ pub struct Message {
 }
 
 impl Message {
+    /// What a process has said to itself, where seclude becomes the command.
+    pub fn own(words: [u32; WORDS], pid: i32) -> Message {
+        Message { words, sender: pid }
+    }
+
     pub fn kind(&self) -> u32 {
         self.words[KIND]
     }
@@ -94,19 +90,17 @@ impl Message {
 }
 
 impl Parent {
-    /// The numbers of both ends, for the child to close its own copies of.
-    pub fn numbers(&self) -> [i32; 2] {
-        [self.go.as_raw_fd(), self.report.as_raw_fd()]
-    }
-
     /// Lets the child go on. `EPIPE`: it is dead.
     pub fn go(&self, word: u32, real_pid: i32) -> Result<(), Errno> {
         let mut bytes = [0; GO_BYTES];
         bytes[..4].copy_from_slice(&word.to_ne_bytes());
         bytes[4..].copy_from_slice(&real_pid.to_ne_bytes());
-        match write(&self.go, &bytes)? {
-            GO_BYTES => Ok(()),
-            _ => Err(Errno::EPROTO),
+        match send(self.0.as_raw_fd(), &bytes, MsgFlags::MSG_NOSIGNAL) {
+            Ok(GO_BYTES) => Ok(()),
+            Ok(_) => Err(Errno::EPROTO),
+            // It has left something unread.
+            Err(Errno::ECONNRESET) => Err(Errno::EPIPE),
+            Err(errno) => Err(errno),
         }
     }
 
@@ -117,7 +111,7 @@ impl Parent {
             let left = deadline.saturating_duration_since(Instant::now());
             let timeout =
                 PollTimeout::try_from(left.as_millis().min(60_000) as i32).expect("half a minute fits");
-            match poll(&mut [PollFd::new(self.report.as_fd(), PollFlags::POLLIN)], timeout) {
+            match poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], timeout) {
                 Ok(0) => return Err(Errno::ETIMEDOUT),
                 Err(Errno::EINTR) => continue,
                 Err(errno) => return Err(errno),
@@ -136,7 +130,7 @@ impl Parent {
         let mut control = nix::cmsg_space!(UnixCredentials);
         let mut buffers = [IoSliceMut::new(&mut bytes)];
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-        let packet = recvmsg::<()>(self.report.as_raw_fd(), &mut buffers, Some(&mut control), flags)?;
+        let packet = recvmsg::<()>(self.0.as_raw_fd(), &mut buffers, Some(&mut control), flags)?;
         let sender = packet.cmsgs()?.find_map(|message| match message {
             ControlMessageOwned::ScmCredentials(credentials) => Some(credentials.pid()),
             _ => None,
@@ -152,5 +146,11 @@ impl Parent {
             }
             _ => Err(Errno::EPROTO),
         }
+    }
+}
+
+impl AsRawFd for Parent {
+    fn as_raw_fd(&self) -> i32 {
+        self.0.as_raw_fd()
     }
 }

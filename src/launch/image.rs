@@ -1,15 +1,18 @@
 //! What the child needs, laid out in memory before the clone, so that it only has to walk. Nothing here runs after it.
 
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-use libc::c_char;
+use libc::{c_char, rlimit};
+use nix::fcntl::{OFlag, open};
 use nix::sys::signal::SigSet;
+use nix::sys::stat::Mode;
 
-use super::handshake;
+use crate::failure::{Failure, Stage};
 use crate::namespace::Kind;
 use crate::plan::{Environment, Plan, Step};
+use crate::request::lifetime::Leftovers;
 use crate::sys;
 
 /// The child's memory. Every pointer is into the plan, which outlives the launch, or into the process's own environment.
@@ -18,15 +21,23 @@ pub struct Image<'a> {
     /// The namespaces of the Join steps, in their order.
     pub(super) joins: Vec<RawFd>,
     pub(super) proc: RawFd,
-    pub(super) go: RawFd,
-    pub(super) report: RawFd,
+    pub(super) channel: RawFd,
     pub(super) parent_ends: [RawFd; 2],
-    /// What stays open until the exec, in ascending order, and the spans between, which are closed.
+    /// What stays open until the exec, in ascending order.
     pub(super) reserved: Vec<RawFd>,
-    pub(super) gaps: Vec<(u32, u32)>,
+    /// Init's end of the lifeline; -1 where there is no init.
+    pub(super) life: RawFd,
+    /// Whether init waits for all that outlives the command.
+    pub(super) init_waits: bool,
+    /// Whether nobody may trace the command before its exec.
+    pub(super) undumpable: bool,
+    /// /dev/null, where standard streams are turned to it.
+    pub(super) null: RawFd,
     /// Room for the groups to be read back into.
     pub(super) groups: Vec<u32>,
     pub(super) signal_mask: SigSet,
+    /// RLIMIT_NOFILE as the caller had it, where more was needed.
+    pub(super) nofile: Option<rlimit>,
     /// Ends with a null pointer, as the next two do.
     pub(super) candidates: Vec<*const c_char>,
     pub(super) argv: Vec<*const c_char>,
@@ -37,14 +48,28 @@ pub struct Image<'a> {
     pub(super) namespace_files: Vec<CString>,
 }
 
+/// The descriptors that the child works with; -1 for one that a launch does not have.
+pub struct Ends {
+    pub proc: RawFd,
+    pub null: RawFd,
+    pub channel: RawFd,
+    pub life: RawFd,
+    /// The parent's own ends, which the child closes first.
+    pub parent: [RawFd; 2],
+    /// What whoever becomes the command still has to write to or to read.
+    pub told: [RawFd; 2],
+    pub nofile: Option<rlimit>,
+}
+
+impl Ends {
+    /// No channel, and /proc if there is one.
+    pub fn none(proc: RawFd) -> Ends {
+        Ends { proc, null: -1, channel: -1, life: -1, parent: [-1; 2], told: [-1; 2], nofile: None }
+    }
+}
+
 impl<'a> Image<'a> {
-    pub fn new(
-        plan: &'a Plan,
-        joins: &[OwnedFd],
-        proc: Option<BorrowedFd>,
-        child: &handshake::Child,
-        parent: &handshake::Parent,
-    ) -> Image<'a> {
+    pub fn new(plan: &'a Plan, joins: &[OwnedFd], ends: &Ends) -> Image<'a> {
         let exec = &plan.exec;
         let pointers =
             |list: &[CString]| list.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>();
@@ -52,9 +77,8 @@ impl<'a> Image<'a> {
             Environment::Inherited => (Vec::new(), sys::environ()),
             Environment::Exact(list) => (pointers(list), ptr::null()),
         };
-        let (go, report) = (child.go.as_raw_fd(), child.report.as_raw_fd());
-        let proc = proc.map_or(-1, |fd| fd.as_raw_fd());
-        let mut reserved = vec![go, report, proc];
+        let mut reserved = vec![ends.channel, ends.proc];
+        reserved.extend(ends.told);
         let mut groups = 0;
         for step in &plan.steps {
             match step {
@@ -69,14 +93,17 @@ impl<'a> Image<'a> {
         Image {
             steps: &plan.steps,
             joins: joins.iter().map(AsRawFd::as_raw_fd).collect(),
-            proc,
-            go,
-            report,
-            parent_ends: parent.numbers(),
-            gaps: gaps(&reserved),
+            proc: ends.proc,
+            null: ends.null,
+            channel: ends.channel,
+            life: ends.life,
+            parent_ends: ends.parent,
+            init_waits: plan.lifetime.leftovers == Leftovers::Wait,
+            undumpable: plan.steps.contains(&Step::Undumpable),
             reserved,
             groups: vec![0; groups + 1],
             signal_mask: exec.signal_mask,
+            nofile: ends.nofile,
             candidates: pointers(&exec.candidates),
             argv: pointers(&exec.argv),
             envp,
@@ -87,33 +114,16 @@ impl<'a> Image<'a> {
     }
 }
 
+/// /dev/null, if the plan turns streams to it: opened while the caller's root is still there.
+pub fn null(plan: &Plan) -> Result<Option<OwnedFd>, Failure> {
+    if !plan.steps.iter().any(|step| matches!(step, Step::Streams(_))) {
+        return Ok(None);
+    }
+    let failed = |errno| Failure::errno(Stage::Streams, "open", "/dev/null", errno);
+    open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map(Some).map_err(failed)
+}
+
 fn namespace_files() -> Vec<CString> {
     let path = |kind: Kind| CString::new(format!("self/ns/{}", kind.file())).expect("no kind has a NUL");
     Kind::ALL.map(path).to_vec()
-}
-
-/// The spans from 3 up between descriptors in ascending order.
-fn gaps(reserved: &[RawFd]) -> Vec<(u32, u32)> {
-    let mut gaps = Vec::with_capacity(reserved.len() + 1);
-    let mut next = 3u32;
-    for fd in reserved.iter().map(|fd| *fd as u32) {
-        if fd > next {
-            gaps.push((next, fd - 1));
-        }
-        next = fd + 1;
-    }
-    gaps.push((next, u32::MAX));
-    gaps
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_lies_between_reserved_descriptors_is_closed() {
-        assert_eq!(gaps(&[]), [(3, u32::MAX)]);
-        assert_eq!(gaps(&[3, 4, 9]), [(5, 8), (10, u32::MAX)]);
-        assert_eq!(gaps(&[5]), [(3, 4), (6, u32::MAX)]);
-    }
 }

@@ -1,6 +1,7 @@
-//! What the kernel shows of the child before the exec: its ids outside, groups, capabilities, namespaces, and step times.
+//! Who and where the command is before its exec: pids, ids, groups, capabilities, namespaces, and the time of each step.
 
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
@@ -28,6 +29,38 @@ pub struct Observed {
     pub micros: Vec<u32>,
 }
 
+/// A command on the brink of its exec.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Standing {
+    pub real_pid: i32,
+    pub isolated_pid: i32,
+    /// Real, effective and saved, as read back inside.
+    pub uids: [u32; 3],
+    pub gids: [u32; 3],
+    /// What the kernel shows of it; only where the plan is to observe.
+    pub observed: Option<Observed>,
+    /// Since when it has been on its way.
+    pub since: Instant,
+}
+
+impl Standing {
+    pub(super) fn of(
+        message: &Message,
+        status: Option<&OwnedFd>,
+        plan: &Plan,
+        since: Instant,
+    ) -> Result<Standing, Failure> {
+        Ok(Standing {
+            real_pid: message.sender,
+            isolated_pid: message.word(handshake::PID) as i32,
+            uids: message.words(handshake::IDS),
+            gids: message.words(handshake::IDS + 3),
+            observed: status.map(|status| Observed::read(status, message, plan)).transpose()?,
+            since,
+        })
+    }
+}
+
 /// Opens the child's status while it is still the caller's to see.
 pub fn open(dir: &OwnedFd, name: &str) -> Result<OwnedFd, Failure> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
@@ -36,7 +69,7 @@ pub fn open(dir: &OwnedFd, name: &str) -> Result<OwnedFd, Failure> {
 }
 
 impl Observed {
-    pub(super) fn read(status: &OwnedFd, message: &Message, plan: &Plan) -> Result<Observed, Failure> {
+    fn read(status: &OwnedFd, message: &Message, plan: &Plan) -> Result<Observed, Failure> {
         let text = read_whole(status)
             .map_err(|errno| Failure::errno(Stage::Proc, "read", "the child's status", errno))?;
         let inodes: [u32; Kind::ALL.len()] = message.words(handshake::INODES);

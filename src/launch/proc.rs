@@ -48,6 +48,13 @@ impl Proc {
         Ok((dir, name))
     }
 
+    /// Our own directory.
+    pub fn own(&self) -> Result<OwnedFd, Failure> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        openat(&self.0, "self", flags, Mode::empty())
+            .map_err(|errno| Failure::errno(Stage::Proc, "open", "/proc/self", errno))
+    }
+
     /// The number that this /proc has for the process that we know by that one.
     pub fn number(&self, pid: i32) -> Result<i32, Failure> {
         if self.is_ours()? {
@@ -88,9 +95,9 @@ impl Proc {
     }
 }
 
-impl AsFd for Proc {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+impl AsRawFd for Proc {
+    fn as_raw_fd(&self) -> i32 {
+        self.0.as_raw_fd()
     }
 }
 

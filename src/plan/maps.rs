@@ -37,6 +37,8 @@ pub struct Maps {
     pub uid: MapPlan,
     pub gid: MapPlan,
     pub deny_setgroups: bool,
+    /// Whether these are the caller's own ids alone, which who enters the namespace may map from inside.
+    pub own_ids: bool,
 }
 
 impl Maps {
@@ -102,7 +104,9 @@ pub(super) fn decide(
     };
     let asked = request.namespaces.setgroups.is_some();
     let deny_setgroups = asked || by_own_id || host.denies_setgroups;
-    Ok(Some(Maps { uid, gid, deny_setgroups }))
+    let own = |map: &IdMap, own: u32| matches!(map.ranges(), [one] if one.count == 1 && one.outside == own);
+    let own_ids = deny_setgroups && own(&uid.map, users.own) && own(&gid.map, groups.own);
+    Ok(Some(Maps { uid, gid, deny_setgroups, own_ids }))
 }
 
 /// A map that nobody has been found for yet.

@@ -23,6 +23,8 @@ pub struct Layout {
     pub cloned: Kinds,
     /// Those that a second clone makes, where the first child only enters and ends.
     pub carried: Option<Kinds>,
+    /// Whether they are made in place, with no clone, for seclude to become the command.
+    pub in_place: bool,
     pub persist: Vec<PersistSpec>,
 }
 
@@ -73,14 +75,16 @@ impl Layout {
         // anyone lives in it, all take a second clone.
         let around_user =
             !joined.is_empty() && !made.is_empty() && (joins(Kind::User) || made.has(Kind::User));
-        let carries = made.has(Kind::Time) || joins(Kind::Pid) || around_user;
+        let in_place = request.lifetime.exec;
+        let carries = !in_place && (made.has(Kind::Time) || joins(Kind::Pid) || around_user);
         let cloned = match carries {
+            _ if in_place => Kinds::NONE,
             false => made,
             true if made.has(Kind::User) && joined.is_empty() => Kinds::NONE.with(Kind::User),
             true => Kinds::NONE,
         };
         let carried = carries.then(|| made.without(cloned).without(Kinds::NONE.with(Kind::Time)));
-        Ok(Layout { made, joined, cloned, carried, persist: asked.persist.clone() })
+        Ok(Layout { made, joined, cloned, carried, in_place, persist: asked.persist.clone() })
     }
 
     pub fn joins(&self, kind: Kind) -> bool {
@@ -103,6 +107,9 @@ impl Layout {
         let order = if host.can(Capability::CAP_SYS_ADMIN) { [others, user] } else { [user, others] };
         let join = |(kind, target): &(Kind, JoinTarget)| Step::Join { kind: *kind, target: target.clone() };
         steps.extend(order.into_iter().flatten().map(join));
+        if self.in_place && self.made.has(Kind::User) {
+            steps.push(Step::Unshare(Kinds::NONE.with(Kind::User)));
+        }
         if self.made.has(Kind::Time) {
             steps.push(Step::NewTime);
             let offsets = request.namespaces.time_offset.iter();
@@ -114,6 +121,10 @@ impl Layout {
             }
         }
         steps.extend(self.carried.map(Step::Carry));
+        let rest = self.made.without([Kind::User, Kind::Time].into_iter().collect());
+        if self.in_place && !rest.is_empty() {
+            steps.push(Step::Unshare(rest));
+        }
         steps
     }
 
@@ -177,6 +188,16 @@ fn check(request: &Request, made: Kinds, joined: &[(Kind, JoinTarget)]) -> Resul
     let refuse_unless = |holds: bool, object: String, rule: &str| {
         if holds { Ok(()) } else { Err(refuse(object, rule)) }
     };
+    if request.lifetime.exec {
+        let joins = |kind| joined.iter().any(|(other, _)| *other == kind);
+        let rule = "no process enters a pid namespace but by being born there, and --exec makes no process";
+        refuse_unless(!made.has(Kind::Pid), "--unshare pid".to_string(), rule)?;
+        refuse_unless(!joins(Kind::Pid), "--join pid".to_string(), rule)?;
+        let rule = "with --exec, namespaces are either joined or made below a new user namespace";
+        refuse_unless(joined.is_empty() || !made.has(Kind::User), "--join".to_string(), rule)?;
+        let rule = "it takes a parent that stays, and with --exec none does";
+        refuse_unless(asked.persist.is_empty(), "--persist".to_string(), rule)?;
+    }
     for (option, value) in [("--hostname", &asked.hostname), ("--domainname", &asked.domainname)] {
         if let Some(value) = value {
             let rule = "it names a new uts namespace: add --unshare uts";

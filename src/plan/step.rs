@@ -22,6 +22,10 @@ pub enum Step {
     TimeOffsets(CString),
     /// A second clone, in place of the first child, which ends: what only a child of the entered namespaces can have.
     Carry(Kinds),
+    /// New namespaces in place, where seclude becomes the command.
+    Unshare(Kinds),
+    /// PID 1 stays behind as init, and its child goes on as the command.
+    Init,
     Loopback,
     Hostname(CString),
     Domainname(CString),
@@ -31,6 +35,10 @@ pub enum Step {
     Chroot(CString),
     MountProc(CString),
     LeaveOldRoot,
+    NewSession,
+    OwnGroup,
+    /// These of the standard streams become /dev/null.
+    Streams(Vec<i32>),
     Umask(u32),
     Chdir {
         dir: CString,
@@ -49,6 +57,8 @@ pub enum Step {
     /// User id 0 can't be taken back.
     Irrevocable,
     NoNewPrivs,
+    /// The kernel kills the command when its parent ends.
+    DeathSignal,
     /// All from 3 up are closed, but for these, which are in ascending order.
     Descriptors(Vec<i32>),
 }
@@ -59,12 +69,16 @@ impl Step {
             Step::Undumpable | Step::Join { .. } => Stage::Join,
             Step::NewTime | Step::TimeOffsets(_) => Stage::TimeOffset,
             Step::Carry(_) => Stage::Clone,
+            Step::Unshare(_) => Stage::Unshare,
+            Step::Init => Stage::Init,
             Step::Loopback => Stage::Loopback,
             Step::Hostname(_) => Stage::Hostname,
             Step::Domainname(_) => Stage::Domainname,
             Step::Propagation(_) => Stage::Propagation,
             Step::Pivot(_) | Step::Chroot(_) | Step::LeaveOldRoot => Stage::Root,
             Step::MountProc(_) => Stage::MountProc,
+            Step::NewSession | Step::OwnGroup => Stage::Session,
+            Step::Streams(_) => Stage::Streams,
             Step::Umask(_) => Stage::Umask,
             Step::Chdir { .. } | Step::ChdirAgain | Step::InsideRoot => Stage::Chdir,
             Step::Bounding => Stage::Bounding,
@@ -73,6 +87,7 @@ impl Step {
             Step::Uid(_) | Step::Irrevocable => Stage::Uid,
             Step::Capabilities => Stage::Capabilities,
             Step::NoNewPrivs => Stage::NoNewPrivs,
+            Step::DeathSignal => Stage::DeathSignal,
             Step::Descriptors(_) => Stage::Descriptors,
         }
     }
@@ -89,6 +104,8 @@ impl Step {
             Step::TimeOffsets(offsets) => ("set", format!("the clocks to {}", text(offsets))),
             Step::Carry(kinds) if kinds.is_empty() => ("clone", "the command's process".to_string()),
             Step::Carry(kinds) => ("clone", format!("the command's process into {}", kinds.as_new())),
+            Step::Unshare(kinds) => ("make", kinds.as_new()),
+            Step::Init => ("start", "init as PID 1, and the command's process".to_string()),
             Step::Loopback => ("bring up", "the loopback interface".to_string()),
             Step::Hostname(name) => ("set", format!("the host name to {}", text(name))),
             Step::Domainname(name) => ("set", format!("the domain name to {}", text(name))),
@@ -96,6 +113,10 @@ impl Step {
             Step::Pivot(dir) | Step::Chroot(dir) => ("change the root to", text(dir)),
             Step::MountProc(dir) => ("mount", format!("a fresh procfs on {}", text(dir))),
             Step::LeaveOldRoot => ("unmount", "the old root".to_string()),
+            Step::NewSession => ("start", "a session of its own".to_string()),
+            Step::OwnGroup => ("start", "a process group of its own".to_string()),
+            Step::Streams(list) if list.is_empty() => ("keep", "the standard streams".to_string()),
+            Step::Streams(list) => ("turn", format!("descriptors {} to /dev/null", few(list))),
             Step::Umask(mask) => ("set", format!("the file mode mask to {mask:04o}")),
             Step::Chdir { dir, .. } => ("enter", text(dir)),
             Step::ChdirAgain => ("enter", "the working directory as the new user".to_string()),
@@ -108,6 +129,7 @@ impl Step {
             Step::Capabilities => ("empty", "the capability sets".to_string()),
             Step::Irrevocable => ("make sure", "that uid 0 can't be taken back".to_string()),
             Step::NoNewPrivs => ("set", "no_new_privs".to_string()),
+            Step::DeathSignal => ("set", "the parent-death signal to SIGKILL".to_string()),
             Step::Descriptors(kept) if kept.is_empty() => ("close", "descriptors from 3 up".to_string()),
             Step::Descriptors(kept) => ("close", format!("descriptors from 3 up, but for {}", few(kept))),
         }

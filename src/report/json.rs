@@ -1,16 +1,21 @@
 //! The report as JSON: one versioned object per line. Ids, groups and maps are as enforced, not as requested.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Finding;
-use super::text::how;
+use super::text::{how, leftovers_word};
 use crate::failure::{Cause, Failure, name, shown};
 use crate::idmap::IdMap;
-use crate::launch::{Held, Launched, Observed};
+use crate::launch::{Launched, Observed, Standing};
 use crate::namespace::Kind;
-use crate::plan::{Groups, MapPlan, MapWriter, Plan};
+use crate::plan::lifetime::Model;
+use crate::plan::{Groups, Lifetime, MapPlan, MapWriter, Plan};
+use crate::signal::Signal;
 use crate::supervise::{End, Way};
+use crate::sys::Usage;
 
 /// Grows when a member changes its meaning or goes; members may be added without.
 const VERSION: u32 = 1;
@@ -106,21 +111,38 @@ pub fn plan(plan: &Plan) -> String {
         "uid": plan.identity.uid,
         "gid": plan.identity.gid,
         "groups": groups,
+        "containment": plan.lifetime.containment.word(),
+        "lifetime": lifetime(&plan.lifetime),
         "steps": steps,
         "needs": needs,
     });
     line("plan", body)
 }
 
-pub fn started(plan: &Plan, held: &Held) -> String {
+fn lifetime(lifetime: &Lifetime) -> Value {
+    let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+    json!({
+        "model": match lifetime.model { Model::Fork => "fork", Model::Init => "init", Model::Exec => "exec" },
+        "timeout_us": lifetime.timeout.map(micros),
+        "kill_after_us": micros(lifetime.grace),
+        "stop_signal": lifetime.stop_signal.to_string(),
+        "leftovers": leftovers_word(lifetime.leftovers),
+        "die_with_parent": lifetime.parent.is_some(),
+        "daemon": lifetime.daemon,
+        "pid_file": lifetime.pid_file.as_ref().map(shown),
+    })
+}
+
+pub fn started(plan: &Plan, standing: &Standing) -> String {
     let mut body = json!({
         "command": command(plan),
         "seclude_pid": std::process::id(),
-        "real_pid": held.real_pid,
-        "isolated_pid": held.isolated_pid,
+        "real_pid": standing.real_pid,
+        "isolated_pid": standing.isolated_pid,
+        "containment": plan.lifetime.containment.word(),
         "maps": maps(plan),
     });
-    if let (Some(body), Some(seen)) = (body.as_object_mut(), &held.observed) {
+    if let (Some(body), Some(seen)) = (body.as_object_mut(), &standing.observed) {
         let namespaces: serde_json::Map<_, _> = seen
             .namespaces
             .iter()
@@ -129,7 +151,7 @@ pub fn started(plan: &Plan, held: &Held) -> String {
             })
             .collect();
         body.insert("namespaces".to_string(), Value::Object(namespaces));
-        body.insert("enforced".to_string(), enforced(plan, held, seen));
+        body.insert("enforced".to_string(), enforced(plan, standing, seen));
         let steps = plan.steps.iter().zip(&seen.micros);
         let steps: Vec<_> = steps
             .map(|(step, micros)| json!({ "stage": step.stage().word(), "step": step.to_string(), "us": micros }))
@@ -140,7 +162,7 @@ pub fn started(plan: &Plan, held: &Held) -> String {
 }
 
 /// Who the command is, read back: inside by itself, outside by its launcher.
-fn enforced(plan: &Plan, held: &Held, seen: &Observed) -> Value {
+fn enforced(plan: &Plan, standing: &Standing, seen: &Observed) -> Value {
     let ids = |inside: [u32; 3], outside: [u32; 4]| {
         json!({ "inside": inside[1], "outside": outside[1], "real_inside": inside[0], "real_outside": outside[0],
                 "saved_inside": inside[2], "saved_outside": outside[2] })
@@ -155,8 +177,8 @@ fn enforced(plan: &Plan, held: &Held, seen: &Observed) -> Value {
     let [inheritable, permitted, effective, bounding, ambient] =
         seen.capabilities.map(|set| format!("{set:016x}"));
     json!({
-        "uid": ids(held.uids, seen.uids),
-        "gid": ids(held.gids, seen.gids),
+        "uid": ids(standing.uids, seen.uids),
+        "gid": ids(standing.gids, seen.gids),
         "groups": groups,
         "capabilities": { "inheritable": inheritable, "permitted": permitted, "effective": effective,
                           "bounding": bounding, "ambient": ambient },
@@ -164,36 +186,44 @@ fn enforced(plan: &Plan, held: &Held, seen: &Observed) -> Value {
     })
 }
 
-pub fn ended(launched: &Launched, end: &End) -> String {
+pub fn ended(plan: &Plan, launched: &Launched, end: &End) -> String {
     let (code, signal, core) = match end.way {
         Way::Exited(code) => (json!(code), Value::Null, false),
-        Way::Signaled { signal, core } => (Value::Null, json!(signal_named(signal)), core),
+        Way::Signaled { signal, core } => (Value::Null, signal_named(signal, end.way.signal()), core),
     };
-    let micros = |time: libc::timeval| time.tv_sec * 1_000_000 + time.tv_usec;
-    let usage = &end.usage;
-    let body = json!({
+    let mut body = json!({
         "real_pid": launched.real_pid,
         "isolated_pid": launched.isolated_pid,
         "exit_code": code,
         "signal": signal,
         "core": core,
-        "exit_status": end.way.exit_status(),
+        "ended_by": end.by.word(),
+        "exit_status": end.exit_status(&plan.lifetime),
         "wall_us": u64::try_from(end.wall.as_micros()).unwrap_or(u64::MAX),
-        "user_us": micros(usage.ru_utime),
-        "system_us": micros(usage.ru_stime),
-        "max_rss_kib": usage.ru_maxrss,
-        "minor_faults": usage.ru_minflt,
-        "major_faults": usage.ru_majflt,
-        "voluntary_switches": usage.ru_nvcsw,
-        "involuntary_switches": usage.ru_nivcsw,
     });
+    if let (Some(body), Value::Object(used)) = (body.as_object_mut(), used(&end.usage)) {
+        body.extend(used);
+        body.insert("tree".to_string(), self::used(&end.tree));
+    }
     line("ended", body)
 }
 
-fn signal_named(number: i32) -> Value {
-    let name = nix::sys::signal::Signal::try_from(number)
-        .map_or_else(|_| format!("SIGRTMIN+{}", number - 34), |signal| signal.as_str().to_string());
-    json!({ "number": number, "name": name })
+fn used(usage: &Usage) -> Value {
+    json!({
+        "user_us": usage.user(),
+        "system_us": usage.system(),
+        "max_rss_kib": usage.max_rss(),
+        "minor_faults": usage.minor_faults(),
+        "major_faults": usage.major_faults(),
+        "blocks_in": usage.blocks_in(),
+        "blocks_out": usage.blocks_out(),
+        "voluntary_switches": usage.voluntary_switches(),
+        "involuntary_switches": usage.involuntary_switches(),
+    })
+}
+
+fn signal_named(number: i32, signal: Option<Signal>) -> Value {
+    json!({ "number": number, "name": signal.map(|signal| signal.to_string()) })
 }
 
 pub fn failed(failure: &Failure) -> String {

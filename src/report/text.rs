@@ -7,27 +7,71 @@ use std::time::Duration;
 use super::Finding;
 use crate::failure::{Failure, shown};
 use crate::idmap::IdMap;
-use crate::launch::Held;
+use crate::launch::Standing;
 use crate::namespace::Kind;
-use crate::plan::{Groups, MapPlan, MapWriter, Plan};
-use crate::supervise::{End, Way};
+use crate::plan::lifetime::{Containment, Model};
+use crate::plan::{Groups, Lifetime, MapPlan, MapWriter, Plan};
+use crate::request::lifetime::Leftovers;
+use crate::signal::Signal;
+use crate::supervise::{End, EndedBy, Way};
 
 /// The width of a table's first column.
 const COLUMN: usize = 12;
 
-pub fn started(plan: &Plan, held: &Held) -> String {
+pub fn started(plan: &Plan, standing: &Standing) -> String {
     let name = shown(&plan.command[0]);
-    format!("seclude: {name}: real pid {}, isolated pid {}\n", held.real_pid, held.isolated_pid)
+    format!("seclude: {name}: real pid {}, isolated pid {}\n", standing.real_pid, standing.isolated_pid)
 }
 
 pub fn ended(plan: &Plan, end: &End) -> String {
     let name = shown(&plan.command[0]);
+    let signal =
+        |number| Signal::of_number(number).map_or(format!("signal {number}"), |known| known.to_string());
     let way = match end.way {
         Way::Exited(status) => format!("exited with {status}"),
-        Way::Signaled { signal, core: true } => format!("ended by signal {signal}, core dumped"),
-        Way::Signaled { signal, core: false } => format!("ended by signal {signal}"),
+        Way::Signaled { signal: number, core: true } => format!("ended by {}, core dumped", signal(number)),
+        Way::Signaled { signal: number, core: false } => format!("ended by {}", signal(number)),
     };
-    format!("seclude: {name}: {way} after {}\n", time(end.wall))
+    let why = match end.by {
+        EndedBy::Itself => "",
+        EndedBy::Signal => ", which was passed on to it",
+        EndedBy::SecondSignal => ", for a second signal to seclude",
+        EndedBy::Timeout => ", for its time was up",
+        EndedBy::Parent => ", for seclude's caller had ended",
+    };
+    format!("seclude: {name}: {way} after {}{why}\n", time(end.wall))
+}
+
+pub fn leftovers_word(how: Leftovers) -> &'static str {
+    match how {
+        Leftovers::Kill => "kill",
+        Leftovers::Wait => "wait",
+        Leftovers::Leave => "leave",
+    }
+}
+
+/// What a plan says of the command's life, beyond what is always so.
+fn life(lifetime: &Lifetime) -> Vec<String> {
+    let held = match (lifetime.model, lifetime.containment) {
+        (Model::Exec, _) => "seclude becomes the command, and no parent stays",
+        (Model::Init, _) => "an init is PID 1; all end with it, and it with seclude",
+        (_, Containment::PidNamespace) => "the command is PID 1; all end with it, and it with seclude",
+        (_, Containment::Subreaper) => "what outlives the command becomes seclude's",
+        (_, Containment::None) => "what outlives the command is out of seclude's hands",
+    };
+    let mut rows = vec![held.to_string()];
+    if lifetime.model != Model::Exec {
+        rows.push(format!("leftovers: {}", leftovers_word(lifetime.leftovers)));
+    }
+    let ends = lifetime.timeout.map(|span| {
+        let (signal, grace) = (lifetime.stop_signal, time(lifetime.grace));
+        format!("ended after {} by {signal}, and killed {grace} later", time(span))
+    });
+    rows.extend(ends);
+    rows.extend(lifetime.parent.map(|pid| format!("ended with the caller, process {pid}")));
+    rows.extend(lifetime.daemon.then(|| "in the background".to_string()));
+    rows.extend(lifetime.pid_file.as_ref().map(|path| format!("pid file {}", shown(path))));
+    rows
 }
 
 pub fn failed(failure: &Failure) -> String {
@@ -87,6 +131,7 @@ pub fn plan(plan: &Plan) -> String {
     };
     row("user", &[format!("uid {}{name}, gid {}", id(identity.uid), id(identity.gid))]);
     row("groups", &[groups]);
+    row("life", &life(&plan.lifetime));
     row("steps", &plan.steps.iter().map(|step| step.to_string()).collect::<Vec<_>>());
     let candidates = plan.exec.candidates.iter().map(|path| shown(path.to_string_lossy().as_ref()));
     row("execute", &candidates.collect::<Vec<_>>());
@@ -112,13 +157,13 @@ fn map(plan: &MapPlan) -> Vec<String> {
 }
 
 /// The steps with their times, and what the kernel shows after them.
-pub fn steps(plan: &Plan, held: &Held) -> String {
+pub fn steps(plan: &Plan, standing: &Standing) -> String {
     let mut out = String::new();
-    let Some(seen) = &held.observed else { return out };
+    let Some(seen) = &standing.observed else { return out };
     for (step, micros) in plan.steps.iter().zip(&seen.micros) {
         let _ = writeln!(out, "{:>8} µs  {step}", micros);
     }
-    let _ = writeln!(out, "{:>8} µs  from the clone until ready", held.cloned_at.elapsed().as_micros());
+    let _ = writeln!(out, "{:>8} µs  from the clone until ready", standing.since.elapsed().as_micros());
     for (kind, inode) in &seen.namespaces {
         let how = how(plan, *kind);
         let _ = writeln!(out, "{:COLUMN$}{kind}:[{inode}] {how}", "");

@@ -1,15 +1,102 @@
-//! What may be asked of the command's life: which descriptors go with it. Syntax only.
+//! What may be asked of the command's life: who stays with it, what ends it, what may outlive it, which descriptors go with it. Syntax only.
 
+use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+
+use crate::signal::Signal;
 
 #[derive(Args, Clone, Default, PartialEq, Eq, Debug)]
 #[command(next_help_heading = "Lifetime")]
 pub struct LifetimeArgs {
+    /// Make the command itself PID 1 of its new pid namespace, without an init
+    #[arg(long)]
+    pub as_pid1: bool,
+
+    /// Become the command: no parent stays
+    #[arg(long)]
+    pub exec: bool,
+
+    /// Return once the command runs in the background, in a session without a terminal
+    #[arg(long)]
+    pub daemon: bool,
+
+    /// Write the command's real pid to a file once it runs
+    #[arg(long, value_name = "PATH")]
+    pub pid_file: Option<PathBuf>,
+
+    /// End the command after this long: 10, 1.5s, 2m, 1h
+    #[arg(long, value_name = "DURATION", value_parser = timeout, allow_hyphen_values = true)]
+    pub timeout: Option<Duration>,
+
+    /// How long it has to end before all of it is killed; 5s by default
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
+    pub kill_after: Option<Duration>,
+
+    /// What asks it to end; TERM by default
+    #[arg(long, value_name = "SIGNAL", allow_hyphen_values = true)]
+    pub stop_signal: Option<Signal>,
+
+    /// End the command and all of its processes when the caller of seclude ends
+    #[arg(long)]
+    pub die_with_parent: bool,
+
+    /// Processes that outlive the command: kill, wait, leave; kill in a new pid namespace, leave elsewhere
+    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
+    pub leftovers: Option<Leftovers>,
+
+    /// Start the command in a session of its own, without a controlling terminal
+    #[arg(long)]
+    pub new_session: bool,
+
     /// Descriptors from 3 up that stay open, or all; the others are closed
     #[arg(long, value_name = "N[,N]...|all", allow_hyphen_values = true)]
     pub keep_fd: Vec<KeepFd>,
+
+    /// What a signal that ended the command becomes: exit (128+N), or reraise (seclude ends by it)
+    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
+    pub status: Option<StatusForm>,
+
+    /// Statuses of the command that become 0: numbers, or signals
+    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true)]
+    pub ok_status: Vec<OkStatus>,
+}
+
+/// What becomes of processes that outlive the command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Leftovers {
+    Kill,
+    Wait,
+    Leave,
+}
+
+/// How a death by signal is handed on.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, ValueEnum)]
+pub enum StatusForm {
+    #[default]
+    Exit,
+    Reraise,
+}
+
+/// A status that counts as success.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OkStatus(pub u8);
+
+impl FromStr for OkStatus {
+    type Err = String;
+
+    /// Takes 0 to 255, or a signal by name, which is 128 and its number.
+    fn from_str(text: &str) -> Result<OkStatus, String> {
+        let rule = || "a status is a plain decimal number from 0 to 255, or the name of a signal".to_string();
+        if text.bytes().all(|b| b.is_ascii_digit()) {
+            let plain = !text.is_empty() && (text == "0" || !text.starts_with('0'));
+            return text.parse().ok().filter(|_| plain).map(OkStatus).ok_or_else(rule);
+        }
+        let signal: Signal = text.parse().map_err(|_| rule())?;
+        Ok(OkStatus(128 + signal.number() as u8))
+    }
 }
 
 /// Descriptors of the caller's that the command inherits beside 0, 1 and 2.
@@ -37,6 +124,41 @@ pub fn descriptor(text: &str) -> Result<i32, String> {
     value.ok_or_else(|| "a descriptor is a plain decimal number".to_string())
 }
 
+/// A number of seconds, minutes, hours or days, with a fraction or not: `10`, `1.5s`, `2m`, `1h`, `1d`. 49 days at most.
+fn duration(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(49 * 86_400);
+    let rule = || "a duration is a number such as 10, 1.5s, 2m, 1h or 1d, 49d at most".to_string();
+    let (number, unit) = match text.char_indices().next_back() {
+        Some((at, unit @ ('s' | 'm' | 'h' | 'd'))) => (&text[..at], unit),
+        _ => (text, 's'),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |part: &str| (1..=9).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return Err(rule());
+    }
+    let seconds = match unit {
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => 1u64,
+    };
+    let nanos = format!("{fraction:0<9}").parse().map_err(|_| rule())?;
+    let span = Duration::from_secs(whole.parse().map_err(|_| rule())?) + Duration::from_nanos(nanos);
+    u32::try_from(seconds)
+        .ok()
+        .and_then(|unit| span.checked_mul(unit))
+        .filter(|span| *span <= LONGEST)
+        .ok_or_else(rule)
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("a command that has no time at all can't be started".to_string()),
+        span => Ok(span),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +169,53 @@ mod tests {
         assert_eq!("all".parse(), Ok(KeepFd::All));
         for text in ["", "3,", "-1", "+3", "x", "2147483648"] {
             assert!(text.parse::<KeepFd>().is_err(), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn durations_have_a_unit_or_are_seconds() {
+        let millis = |text: &str| duration(text).map(|span| span.as_millis());
+        for (text, expected) in [
+            ("10", 10_000),
+            ("1.5s", 1_500),
+            ("0.25", 250),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+            ("0", 0),
+            ("1.5d", 129_600_000),
+        ] {
+            assert_eq!(millis(text), Ok(expected), "{text}");
+        }
+        for text in [
+            "",
+            "s",
+            "-1",
+            "+1",
+            "1e3",
+            "1x",
+            "1ms",
+            ".5",
+            "1.",
+            "50d",
+            "1.2.3",
+            " 1",
+            "1 s",
+            "inf",
+            "9999999999",
+        ] {
+            assert!(duration(text).is_err(), "{text:?} was taken");
+        }
+        assert!(timeout("0").is_err() && timeout("0.0s").is_err());
+    }
+
+    #[test]
+    fn a_status_is_a_number_or_a_signal() {
+        assert_eq!(
+            ["0", "255", "TERM", "sigint"].map(str::parse),
+            [Ok(OkStatus(0)), Ok(OkStatus(255)), Ok(OkStatus(143)), Ok(OkStatus(130))]
+        );
+        for text in ["", "256", "-1", "01", "TERMS"] {
+            assert!(text.parse::<OkStatus>().is_err(), "{text:?} was taken");
         }
     }
 }

@@ -36,6 +36,9 @@ fn plain() -> Host {
         environment: vec![("PATH".into(), "/usr/bin:/bin".into()), ("HOME".into(), "/home/me".into())],
         open: Vec::new(),
         signal_mask: SigSet::empty(),
+        parent: 999,
+        leads_terminal: false,
+        passing_streams: Vec::new(),
     }
 }
 

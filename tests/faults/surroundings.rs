@@ -88,7 +88,7 @@ fn without_proc_what_needs_none_works_and_what_does_is_refused() {
         return;
     }
     let text =
-        "umount -l /proc && \"$0\" -q -n pid,mount --mount-proc cat /proc/1/comm && \"$0\" -n user true";
+        "umount -l /proc && \"$0\" -q -n pid,mount --mount-proc cat /proc/2/comm && \"$0\" -n user true";
     let private = ["--mount", "--propagation", "private", "sh", "-c", text];
     let outcome = finish(Command::new("unshare").args(private).arg(seclude()));
     assert_eq!((outcome.status, outcome.out.as_str()), (Some(125), "cat\n"));

@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub enum Role {
     Launcher,
     Child,
+    /// The child that stays behind as PID 1, once the command's process is there.
+    Init,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +45,8 @@ pub struct Trace {
     /// The numbers of the calls: of the launcher's since it first asked who it is, of the child's until its exec.
     pub launcher: Vec<i64>,
     pub child: Vec<i64>,
+    /// Of the process that another has taken the place of.
+    pub init: Vec<i64>,
     /// How many calls each had entered when the launcher let the command go, that one included.
     pub release: Option<(usize, usize)>,
     pub status: Option<i32>,
@@ -60,6 +64,7 @@ pub struct Trace {
 struct Tracer {
     launcher: pid_t,
     child: Option<pid_t>,
+    init: Option<pid_t>,
     alive: BTreeSet<pid_t>,
     /// A command that has begun is held until its launcher waits for it.
     held: Option<pid_t>,
@@ -91,6 +96,7 @@ pub fn run(command: &mut Command, strike: Option<Strike>) -> Trace {
     let mut tracer = Tracer {
         launcher,
         child: None,
+        init: None,
         alive,
         held: None,
         waiting: false,
@@ -153,13 +159,34 @@ impl Tracer {
         match (libc::WSTOPSIG(status), status >> 16) {
             (signal, _) if signal == libc::SIGTRAP | 0x80 => self.call(pid),
             (libc::SIGTRAP, libc::PTRACE_EVENT_EXEC) => self.executed(pid),
-            (libc::SIGTRAP, event) if event != 0 => self.go_on(pid, 0),
+            (libc::SIGTRAP, event) if event != 0 => {
+                if [libc::PTRACE_EVENT_CLONE, libc::PTRACE_EVENT_FORK, libc::PTRACE_EVENT_VFORK]
+                    .contains(&event)
+                {
+                    self.made(pid);
+                }
+                self.go_on(pid, 0);
+            }
             (libc::SIGSTOP, _) if is_new => {
-                // The newest: a second clone's child goes on in the place of the first.
-                self.child = Some(pid);
+                self.born(pid);
                 self.go_on(pid, 0);
             }
             (signal, _) => self.go_on(pid, signal),
+        }
+    }
+
+    /// Who is told of first, by its parent's stop or by its own, depends; a parent that is killed may have none.
+    fn made(&mut self, parent: pid_t) {
+        let mut child: libc::c_ulong = 0;
+        if ask(libc::PTRACE_GETEVENTMSG, parent, 0, &raw mut child as usize).is_ok() {
+            self.born(child as pid_t);
+        }
+    }
+
+    /// The newest is the child: that of a second clone, or of an init, goes on in the place of the first.
+    fn born(&mut self, pid: pid_t) {
+        if self.trace.command.is_none() && self.child != Some(pid) && self.init != Some(pid) {
+            self.init = self.child.replace(pid);
         }
     }
 
@@ -187,7 +214,7 @@ impl Tracer {
 
     /// To the next call, or, where a command runs already, to its next event.
     fn go_on(&self, pid: pid_t, signal: c_int) {
-        let is_command = self.trace.command.is_some() && pid != self.launcher;
+        let is_command = self.trace.command.is_some() && pid != self.launcher && Some(pid) != self.init;
         let how = if is_command { libc::PTRACE_CONT } else { libc::PTRACE_SYSCALL };
         // A process that has just been killed is not there to be told.
         let _ = ask(how, pid, 0, signal as usize);
@@ -208,6 +235,9 @@ impl Tracer {
             _ if Some(pid) == self.child && number != libc::SYS_exit_group => {
                 (Role::Child, &mut self.trace.child)
             }
+            _ if Some(pid) == self.init && number != libc::SYS_exit_group => {
+                (Role::Init, &mut self.trace.init)
+            }
             _ => return self.go_on(pid, 0),
         };
         if role == Role::Launcher && calls.is_empty() && number != libc::SYS_getresuid {
@@ -226,11 +256,11 @@ impl Tracer {
                     skip(pid);
                 }
             }
-            None if role == Role::Launcher && number == libc::SYS_write && says_release(pid, args) => {
+            None if role == Role::Launcher && number == libc::SYS_sendto && says_release(pid, args) => {
                 self.trace.release = Some(counts);
             }
-            // Two descriptors: the command's and that of the signals. It waits.
-            None if role == Role::Launcher && number == libc::SYS_poll && args[1] == 2 => {
+            // The child's descriptor, that of the signals, and more: it waits.
+            None if role == Role::Launcher && number == libc::SYS_poll && args[1] >= 2 => {
                 self.waiting = true;
                 self.free();
             }

@@ -1,31 +1,28 @@
-//! Closes descriptors: all that are not reserved, in few calls where the kernel allows it.
+//! Closes descriptors: all but those that are kept, in few calls where the kernel allows it.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
 use std::mem::size_of;
 
 use libc::{c_int, c_long};
+use nix::errno::Errno;
 
-use super::super::image::Image;
 use super::answer::check;
+use crate::sys;
 
-/// Closes what is not reserved. Where close_range(2) is filtered, every descriptor that /proc lists.
-pub unsafe fn close_gaps(image: &Image) -> Result<(), c_int> {
-    for (first, last) in &image.gaps {
-        // SAFETY: no descriptor in a gap is used again by this process.
-        match check(unsafe { libc::syscall(libc::SYS_close_range, *first, *last, 0) }) {
-            // SAFETY: as above.
-            Err(libc::ENOSYS | libc::EPERM) => return unsafe { close_listed(image) },
-            answer => drop(answer?),
-        }
+/// Closes every descriptor from `first` up but `kept`, in ascending order. Where close_range(2) is filtered, what /proc lists.
+pub unsafe fn close_all_but(kept: &[c_int], first: c_int, proc: c_int) -> Result<(), c_int> {
+    match sys::close_all_but(kept, first) {
+        // SAFETY: what was kept is all that this process uses.
+        Err(Errno::ENOSYS | Errno::EPERM) => unsafe { close_listed(kept, first, proc) },
+        answer => answer.map_err(|errno| errno as c_int),
     }
-    Ok(())
 }
 
-pub unsafe fn close_listed(image: &Image) -> Result<(), c_int> {
+unsafe fn close_listed(kept: &[c_int], first: c_int, proc: c_int) -> Result<(), c_int> {
     // SAFETY: getdents64 fills the buffer with records whose length and NUL-terminated name the kernel vouches for.
     unsafe {
-        let (at, path) = match image.proc {
+        let (at, path) = match proc {
             -1 => (libc::AT_FDCWD, c"/proc/self/fd".as_ptr()),
             proc => (proc, c"self/fd".as_ptr()),
         };
@@ -41,7 +38,7 @@ pub unsafe fn close_listed(image: &Image) -> Result<(), c_int> {
                 offset += c_long::from((*record).d_reclen);
                 let name = CStr::from_ptr((&raw const (*record).d_name).cast());
                 let number = decimal(name);
-                if number > 2 && c_long::from(number) != dir && !image.reserved.contains(&number) {
+                if number >= first && c_long::from(number) != dir && !kept.contains(&number) {
                     libc::syscall(libc::SYS_close, number);
                 }
             }

@@ -4,10 +4,8 @@
 use libc::c_int;
 use nix::errno::Errno;
 
-use super::super::handshake::{EXEC, WORDS};
 use super::super::image::Image;
 use super::place::identity;
-use super::voice::fail;
 
 /// The detail of a failed exec: the file is there, so what is missing is the interpreter that it names.
 pub const NO_INTERPRETER: u32 = 1;
@@ -15,29 +13,27 @@ pub const NO_INTERPRETER: u32 = 1;
 pub const UNSEARCHABLE: u32 = 2;
 
 /// Tries the candidates in their order, as execvp(3) does, but tells an unsearchable directory from a forbidden file.
-pub unsafe fn execute(image: &Image, words: &mut [u32; WORDS]) -> ! {
+///
+/// Returns where none could be executed: the errno, and a detail for [`crate::launch`] to explain.
+pub unsafe fn execute(image: &Image) -> (c_int, u32) {
     let envp = if image.inherited.is_null() { image.envp.as_ptr() } else { image.inherited };
     let (mut errno, mut detail, mut tried) = (libc::ENOENT, 0, 0u32);
+    let at = |index: u32, detail: u32| index << 8 | detail;
     // SAFETY: the lists end with null pointers; see run.
     unsafe {
-        for (index, path) in image.candidates.iter().enumerate().filter(|(_, path)| !path.is_null()) {
+        for (index, path) in (0u32..).zip(&image.candidates).filter(|(_, path)| !path.is_null()) {
             libc::syscall(libc::SYS_execve, *path, image.argv.as_ptr(), envp);
             let now = Errno::last_raw();
             let exists = identity(*path);
             match (now, exists) {
                 (libc::EACCES, Err(libc::EACCES)) => detail |= UNSEARCHABLE,
-                (libc::EACCES, _) => (errno, tried) = (now, index as u32),
-                (libc::ENOENT, Ok(_)) => fail_exec(image, words, libc::ENOENT, index as u32, NO_INTERPRETER),
+                (libc::EACCES, _) => (errno, tried) = (now, index),
+                (libc::ENOENT, Ok(_)) => return (libc::ENOENT, at(index, NO_INTERPRETER)),
                 (libc::ENOENT, _) => {}
                 (libc::ENOTDIR, _) if image.candidates.len() > 2 => {}
-                _ => fail_exec(image, words, now, index as u32, 0),
+                _ => return (now, at(index, 0)),
             }
         }
-        fail_exec(image, words, errno, tried, detail)
     }
-}
-
-pub unsafe fn fail_exec(image: &Image, words: &mut [u32; WORDS], errno: c_int, tried: u32, detail: u32) -> ! {
-    // SAFETY: see run.
-    unsafe { fail(image.report, words, EXEC, errno, tried << 8 | detail) }
+    (errno, at(tried, detail))
 }

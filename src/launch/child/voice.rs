@@ -10,22 +10,22 @@ use super::super::handshake::{DETAIL, ERRNO, FAILED, GO_BYTES, KIND, STEP, WORDS
 use super::answer::check;
 
 /// Blocks until the parent says `word`; where it can't be heard, the command never runs.
-pub unsafe fn wait(go: c_int, word: u32) {
+pub unsafe fn wait(channel: c_int, word: u32) {
     // SAFETY: see run.
     unsafe {
-        if await_word(go, word).is_err() {
+        if await_word(channel, word).is_err() {
             exit();
         }
     }
 }
 
 /// Blocks until the parent says `word`. Its end, or anything else, means that the command never runs.
-pub unsafe fn await_word(go: c_int, word: u32) -> Result<(), c_int> {
+pub unsafe fn await_word(channel: c_int, word: u32) -> Result<(), c_int> {
     let mut said = [0u32; GO_BYTES / 4];
-    // SAFETY: the length is that of the buffer; a pipe gives the parent's one write whole.
+    // SAFETY: the length is that of the buffer; a packet comes whole.
     unsafe {
         loop {
-            match check(libc::syscall(libc::SYS_read, go, said.as_mut_ptr(), GO_BYTES)) {
+            match check(libc::syscall(libc::SYS_read, channel, said.as_mut_ptr(), GO_BYTES)) {
                 Err(libc::EINTR) => continue,
                 Err(errno) => return Err(errno),
                 Ok(got) if got == GO_BYTES as c_long && said.first() == Some(&word) => return Ok(()),
@@ -35,27 +35,27 @@ pub unsafe fn await_word(go: c_int, word: u32) -> Result<(), c_int> {
     }
 }
 
-pub unsafe fn send(report: c_int, words: &[u32; WORDS]) {
-    // SAFETY: the length is that of the words. A parent that is gone gets no message and is told so on go.
+pub unsafe fn send(channel: c_int, words: &[u32; WORDS]) {
+    // SAFETY: the length is that of the words. A parent that is gone gets no message.
     unsafe {
         let none = ptr::null::<c_char>();
         let flags = libc::MSG_NOSIGNAL;
         let size = size_of::<[u32; WORDS]>();
-        if libc::syscall(libc::SYS_sendto, report, words.as_ptr(), size, flags, none, 0) != size as c_long {
+        if libc::syscall(libc::SYS_sendto, channel, words.as_ptr(), size, flags, none, 0) != size as c_long {
             // Nobody answers what was not said.
             exit();
         }
     }
 }
 
-pub unsafe fn fail(report: c_int, words: &mut [u32; WORDS], step: u32, errno: c_int, detail: u32) -> ! {
+pub unsafe fn fail(channel: c_int, words: &mut [u32; WORDS], step: u32, errno: c_int, detail: u32) -> ! {
     words[KIND] = FAILED;
     words[STEP] = step;
     words[ERRNO] = errno as u32;
     words[DETAIL] = detail;
     // SAFETY: see run.
     unsafe {
-        send(report, words);
+        send(channel, words);
         exit()
     }
 }

@@ -8,9 +8,10 @@ use libc::{c_char, c_int, c_long};
 
 use super::super::handshake::{CARRIED, KIND, PROCEED, WORDS};
 use super::super::image::Image;
+use super::super::init;
 use super::answer::{check, expect};
 use super::credentials::{empty_bounding_set, empty_capability_sets, prctl, set_groups, three};
-use super::descriptors::close_gaps;
+use super::descriptors::close_all_but;
 use super::place::{chdir, identity, loopback, mount, uname};
 use super::voice::{exit, send, wait};
 use crate::namespace::Kinds;
@@ -60,6 +61,8 @@ impl Walk {
                     expect(written? == bytes.len() as c_long)
                 }
                 Step::Carry(kinds) => carry(*kinds, image, words),
+                Step::Unshare(kinds) => check(libc::syscall(libc::SYS_unshare, kinds.flags())).map(drop),
+                Step::Init => init::start(image, words),
                 Step::Loopback => loopback(),
                 Step::Hostname(name) => {
                     let length = name.to_bytes().len();
@@ -108,6 +111,20 @@ impl Walk {
                     check(libc::statfs(dir.as_ptr(), &mut found) as c_long)?;
                     expect(found.f_type == libc::PROC_SUPER_MAGIC)
                 }
+                Step::NewSession => {
+                    let session = check(libc::syscall(libc::SYS_setsid))?;
+                    expect(session == libc::syscall(libc::SYS_getpid))
+                }
+                Step::OwnGroup => {
+                    check(libc::syscall(libc::SYS_setpgid, 0, 0))?;
+                    expect(libc::syscall(libc::SYS_getpgid, 0) == libc::syscall(libc::SYS_getpid))
+                }
+                Step::Streams(list) => {
+                    for fd in list {
+                        check(libc::syscall(libc::SYS_dup3, image.null, *fd, 0))?;
+                    }
+                    Ok(())
+                }
                 Step::Umask(mask) => {
                     libc::syscall(libc::SYS_umask, *mask);
                     expect(libc::syscall(libc::SYS_umask, *mask) == c_long::from(*mask))
@@ -145,7 +162,13 @@ impl Walk {
                     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
                     expect(prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0)? == 1)
                 }
-                Step::Descriptors(_) => close_gaps(image),
+                Step::DeathSignal => {
+                    let mut found: c_int = 0;
+                    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as usize, 0)?;
+                    prctl(libc::PR_GET_PDEATHSIG, &raw mut found as usize, 0)?;
+                    expect(found == libc::SIGKILL)
+                }
+                Step::Descriptors(_) => close_all_but(&image.reserved, 3, image.proc),
             }
         }
     }
@@ -173,8 +196,8 @@ unsafe fn carry(kinds: Kinds, image: &Image, words: &mut [u32; WORDS]) -> Result
             exit();
         }
         words[KIND] = CARRIED;
-        send(image.report, words);
-        wait(image.go, PROCEED);
+        send(image.channel, words);
+        wait(image.channel, PROCEED);
     }
     Ok(())
 }

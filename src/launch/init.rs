@@ -1,0 +1,203 @@
+//! The small PID 1: reaps, relays, dies with its launcher. System calls only, no allocation, no panic; it decides nothing.
+#![allow(unsafe_code)]
+
+use std::mem::{size_of, zeroed};
+use std::ptr;
+
+use libc::{c_int, c_long};
+
+use super::child::answer::check;
+use super::child::credentials::prctl;
+use super::child::descriptors::close_all_but;
+use super::child::voice::{await_word, exit, send};
+use super::handshake::{CARRIED, KIND, PROCEED, WORDS};
+use super::image::Image;
+use super::life::{ENDED, ORDER, STOPPED, Scope, TOLD};
+use crate::sys::Usage;
+
+/// The bytes of the kernel's signal set.
+const SET_BYTES: usize = 8;
+const SI_KERNEL: c_int = 0x80;
+
+/// Makes the command's process, which goes on from here; this one stays behind as init, and never returns.
+///
+/// # Safety
+///
+/// This process is PID 1 of its pid namespace, and was cloned by [`super::child::clone`], with all signals blocked.
+pub unsafe fn start(image: &Image, words: &mut [u32; WORDS]) -> Result<(), c_int> {
+    // SAFETY: system calls with numbers and with locals that outlive them; one thread runs, so that the copy is whole.
+    unsafe {
+        // Before there is anybody who could look: neither our memory nor our program is the command's to have.
+        prctl(libc::PR_SET_DUMPABLE, 0, 0)?;
+        let all = u64::MAX;
+        let signals =
+            check(libc::syscall(libc::SYS_signalfd4, -1, &raw const all, SET_BYTES, libc::SFD_CLOEXEC))?
+                as c_int;
+        // The terminal's signals are for the command.
+        check(libc::syscall(libc::SYS_setpgid, 0, 0))?;
+        let none = ptr::null_mut::<libc::c_void>();
+        let command =
+            check(libc::syscall(libc::SYS_clone, c_long::from(libc::SIGCHLD), none, none, none, none))?;
+        if command != 0 {
+            Init {
+                command: command as c_int,
+                signals,
+                life: image.life,
+                waits: image.init_waits,
+                ended: false,
+            }
+            .live(image)
+        }
+        libc::syscall(libc::SYS_close, signals);
+        libc::syscall(libc::SYS_close, image.life);
+        if !image.undumpable {
+            prctl(libc::PR_SET_DUMPABLE, 1, 0)?;
+        }
+        if image.observe {
+            words[KIND] = CARRIED;
+            send(image.channel, words);
+            await_word(image.channel, PROCEED)?;
+        }
+        Ok(())
+    }
+}
+
+struct Init {
+    command: c_int,
+    signals: c_int,
+    life: c_int,
+    waits: bool,
+    ended: bool,
+}
+
+impl Init {
+    unsafe fn live(&mut self, image: &Image) -> ! {
+        // SAFETY: what is closed is used by nobody here; paths are constants, and structures plain data of this frame.
+        unsafe {
+            let mut kept = [self.signals, self.life];
+            if let [first, second] = &mut kept
+                && *first > *second
+            {
+                std::mem::swap(first, second);
+            }
+            // Nothing of the caller's is held open, nor a directory that the command may leave.
+            if close_all_but(&kept, 0, image.proc).is_err() {
+                exit();
+            }
+            libc::syscall(libc::SYS_chdir, c"/".as_ptr());
+            loop {
+                let mut fds = [
+                    libc::pollfd { fd: self.signals, events: libc::POLLIN, revents: 0 },
+                    libc::pollfd { fd: self.life, events: libc::POLLIN, revents: 0 },
+                ];
+                let none = ptr::null::<libc::timespec>();
+                let waited =
+                    check(libc::syscall(libc::SYS_ppoll, fds.as_mut_ptr(), fds.len(), none, none, 0));
+                match waited {
+                    Err(libc::EINTR) => continue,
+                    Err(_) => exit(),
+                    Ok(_) => {}
+                }
+                let [signals, life] = fds.map(|fd| fd.revents != 0);
+                if life {
+                    self.obey();
+                }
+                if signals {
+                    self.relay();
+                }
+            }
+        }
+    }
+
+    /// Takes an order of the launcher's. Its end is the launcher's, and that of everybody here.
+    unsafe fn obey(&self) {
+        let mut order = [0i32; ORDER];
+        let size = size_of::<[i32; ORDER]>();
+        // SAFETY: the length is that of the buffer.
+        unsafe {
+            let none = ptr::null_mut::<libc::c_void>();
+            match check(libc::syscall(libc::SYS_recvfrom, self.life, order.as_mut_ptr(), size, 0, none, none))
+            {
+                Err(libc::EINTR) => {}
+                Ok(got) if got == size as c_long => {
+                    let [signal, scope] = order;
+                    self.send(
+                        signal,
+                        if scope == Scope::Group as i32 { -self.command } else { self.command },
+                    );
+                }
+                _ => exit(),
+            }
+        }
+    }
+
+    unsafe fn send(&self, signal: c_int, target: c_int) {
+        if !self.ended {
+            // SAFETY: numbers alone; until it is reaped, and only we reap it, the number is the command's.
+            unsafe { libc::syscall(libc::SYS_kill, target, signal) };
+        }
+    }
+
+    /// Reaps, and hands on what somebody has sent to PID 1.
+    unsafe fn relay(&mut self) {
+        // SAFETY: the length is that of the structure, which is plain data.
+        unsafe {
+            let mut found: libc::signalfd_siginfo = zeroed();
+            let size = size_of::<libc::signalfd_siginfo>();
+            let got = check(libc::syscall(libc::SYS_read, self.signals, &raw mut found, size));
+            match (got, found.ssi_signo as c_int) {
+                (Ok(_), libc::SIGCHLD) => self.reap(),
+                (Ok(_), signal) if found.ssi_code != SI_KERNEL => self.send(signal, self.command),
+                _ => {}
+            }
+        }
+    }
+
+    unsafe fn reap(&mut self) {
+        const CHANGES: c_int = libc::WEXITED | libc::WSTOPPED | libc::WNOHANG;
+        // SAFETY: both structures are plain data of the kernel's sizes, and outlive the call.
+        unsafe {
+            loop {
+                let (mut info, mut usage): (libc::siginfo_t, Usage) = (zeroed(), zeroed());
+                let waited = check(libc::syscall(
+                    libc::SYS_waitid,
+                    libc::P_ALL,
+                    0,
+                    &raw mut info,
+                    CHANGES,
+                    &raw mut usage,
+                ));
+                match waited {
+                    Err(libc::EINTR) => continue,
+                    // Nobody is left.
+                    Err(_) => exit(),
+                    Ok(_) if info.si_pid() == 0 => return,
+                    Ok(_) if info.si_pid() != self.command => continue,
+                    Ok(_) if info.si_code == libc::CLD_STOPPED => self.tell(STOPPED, &info, &usage),
+                    Ok(_) => {
+                        self.ended = true;
+                        self.tell(ENDED, &info, &usage);
+                        if !self.waits {
+                            exit();
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    unsafe fn tell(&self, kind: i64, info: &libc::siginfo_t, usage: &Usage) {
+        let mut words = [0i64; TOLD];
+        let [first, code, status, rest @ ..] = &mut words;
+        *first = kind;
+        *code = i64::from(info.si_code);
+        *rest = usage.0;
+        // SAFETY: the length is that of the words; the change is a child's, so that it has a status.
+        unsafe {
+            *status = i64::from(info.si_status());
+            let none = ptr::null::<libc::c_void>();
+            let size = size_of::<[i64; TOLD]>();
+            libc::syscall(libc::SYS_sendto, self.life, words.as_ptr(), size, libc::MSG_NOSIGNAL, none, 0);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The pid file: made beside its place before the launch, moved there once the exec is sure, and gone with the command.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::write;
+
+use crate::failure::{Failure, Stage, shown};
+
+/// A file that is taken away when this is dropped, if it is still the one that was made.
+pub struct PidFile {
+    path: PathBuf,
+    /// Where it is until it is filled.
+    draft: PathBuf,
+    /// Device and inode.
+    identity: (u64, u64),
+}
+
+impl PidFile {
+    /// Makes the file beside its place, so that a place that can't be written to is known before the command runs.
+    pub fn reserve(path: PathBuf) -> Result<PidFile, Failure> {
+        let mut name = OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(format!(".{}", std::process::id()));
+        let draft = path.with_file_name(name);
+        let failed = |errno| Failure::errno(Stage::PidFile, "make", shown(&draft), errno);
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        let file = open(&draft, flags, Mode::from_bits_truncate(0o644)).map_err(failed)?;
+        let meta = fs::File::from(file).metadata();
+        let meta =
+            meta.map_err(|error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))?;
+        Ok(PidFile { path, identity: (meta.dev(), meta.ino()), draft })
+    }
+
+    /// Writes the pid, and moves the file to its place.
+    pub fn fill(&self, pid: i32) -> Result<(), Failure> {
+        let failed = |errno| Failure::errno(Stage::PidFile, "write", shown(&self.path), errno);
+        let io = |error: std::io::Error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)));
+        let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = open(&self.draft, flags, Mode::empty()).map_err(failed)?;
+        let text = format!("{pid}\n");
+        if write(&file, text.as_bytes()).map_err(failed)? != text.len() {
+            return Err(failed(Errno::ENOSPC));
+        }
+        fs::rename(&self.draft, &self.path).map_err(io)
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        for path in [&self.draft, &self.path] {
+            let found = fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()));
+            if found.is_ok_and(|found| found == self.identity) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What signals to seclude, and a command that stops, call for. Each signal reaches the command once.
+
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use super::watch::{Watch, failed};
+use super::{EndedBy, leftovers};
+use crate::failure::Failure;
+use crate::launch::Scope;
+use crate::sys::{self, Whose};
+
+/// `si_code` of what the kernel itself sends: from the terminal, to the whole foreground group.
+const SI_KERNEL: i32 = 0x80;
+
+impl Watch<'_> {
+    pub(super) fn heed_all(&mut self) -> Result<(), Failure> {
+        while let Some(info) = self.signals.read_signal().map_err(failed)? {
+            self.heed(info.ssi_signo as i32, info.ssi_code == SI_KERNEL)?;
+        }
+        Ok(())
+    }
+
+    fn heed(&mut self, signal: i32, by_terminal: bool) -> Result<(), Failure> {
+        let own_group = self.lifetime.own_group;
+        match signal {
+            libc::SIGCHLD => {
+                if self.launched.life.is_none() {
+                    let child = Whose::Child(self.launched.pidfd.as_fd());
+                    if let Ok(Some(change)) = sys::wait(child, libc::WSTOPPED | libc::WNOHANG) {
+                        self.suspend(change.status);
+                    }
+                }
+                leftovers::reap(self.launched.child);
+                return Ok(());
+            }
+            libc::SIGCONT if std::mem::take(&mut self.owed) => {
+                self.launched.terminal.lend(self.launched.real_pid);
+            }
+            // The terminal has sent it to the whole group, and the command is in that.
+            _ if by_terminal && !own_group => return Ok(()),
+            libc::SIGTERM | libc::SIGINT if !by_terminal => {
+                let first = *self.asked.get_or_insert_with(Instant::now);
+                let again = self.passed & (1 << libc::SIGTERM | 1 << libc::SIGINT) != 0;
+                if again && first.elapsed() < self.lifetime.grace {
+                    self.end(EndedBy::SecondSignal);
+                    return Ok(());
+                }
+                self.asked = Some(Instant::now());
+                self.passed |= 1 << signal;
+            }
+            _ => self.passed |= 1u64.checked_shl(signal as u32).unwrap_or(0),
+        }
+        let to_group = own_group && (by_terminal || signal == libc::SIGCONT);
+        self.send(signal, if to_group { Scope::Group } else { Scope::Command });
+        Ok(())
+    }
+
+    /// A command that is gone misses it.
+    pub(super) fn send(&self, signal: i32, scope: Scope) {
+        let launched = &self.launched;
+        let _ = match (&launched.life, scope) {
+            (Some(life), scope) => life.order(signal, scope),
+            (None, Scope::Command) => sys::send(launched.pidfd.as_fd(), launched.child, signal),
+            // It is not reaped yet, so the number is its group's.
+            (None, Scope::Group) => sys::kill(-launched.child, signal),
+        };
+    }
+
+    /// The command has stopped. If it wants the terminal, and that is ours to lend, it gets it; else we stop with it, as
+    /// the terminal would have stopped us, so that the shell that waits for us goes on.
+    pub(super) fn suspend(&mut self, signal: i32) {
+        let launched = &mut self.launched;
+        let wants = [libc::SIGTTIN, libc::SIGTTOU].contains(&signal);
+        if wants && self.lifetime.own_group && launched.terminal.lend(launched.real_pid) {
+            return self.send(libc::SIGCONT, Scope::Group);
+        }
+        let lent = launched.terminal.take_back();
+        if lent || wants || signal == libc::SIGTSTP {
+            self.owed = lent;
+            sys::stop_with_terminal(lent);
+        }
+    }
+}

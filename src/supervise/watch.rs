@@ -1,0 +1,243 @@
+//! The watch itself: one poll over the child, its init, signals, the caller and the clock, and what each of them calls for.
+
+use std::fs::OpenOptions;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::SigSet;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::{End, EndedBy, Post, Way, leftovers};
+use crate::failure::{Failure, Stage};
+use crate::launch::{Launched, Scope, Told};
+use crate::plan::Lifetime;
+use crate::plan::lifetime::Containment;
+use crate::request::lifetime::Leftovers;
+use crate::sys::{self, Change};
+
+/// What comes when the time is up.
+#[derive(Clone, Copy)]
+enum Next {
+    Nothing,
+    Ask(Instant),
+    Kill(Instant),
+}
+
+pub(super) struct Watch<'a> {
+    pub(super) launched: &'a mut Launched,
+    pub(super) lifetime: &'a Lifetime,
+    pub(super) signals: SignalFd,
+    caller: Option<BorrowedFd<'a>>,
+    strangers: &'a [i32],
+    next: Next,
+    /// When somebody first asked the command to end, by TERM or INT to seclude.
+    pub(super) asked: Option<Instant>,
+    /// The signals that were passed on, a bit each.
+    pub(super) passed: u64,
+    by: Option<EndedBy>,
+    /// Whether the terminal was the command's when it stopped.
+    pub(super) owed: bool,
+    ended: Option<Change>,
+    /// Whether init may still have something to say.
+    listens: bool,
+}
+
+/// Stays until the command has ended, and with it what is not to outlive it. `kept` is what seclude still writes to.
+///
+/// A command whose end can't be awaited is ended: nothing that runs is left to nobody.
+pub fn wait(
+    launched: &mut Launched,
+    lifetime: &Lifetime,
+    post: &Post,
+    kept: Option<RawFd>,
+) -> Result<End, Failure> {
+    let signals = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK);
+    let answer = signals.map_err(failed).and_then(|signals| {
+        let caller = post.caller.as_ref().map(AsFd::as_fd);
+        let next = lifetime.timeout.map_or(Next::Nothing, |span| Next::Ask(launched.started + span));
+        let listens = launched.life.is_some();
+        let mut watch = Watch {
+            launched,
+            lifetime,
+            signals,
+            caller,
+            strangers: &post.strangers,
+            next,
+            asked: None,
+            passed: 0,
+            by: None,
+            owed: false,
+            ended: None,
+            listens,
+        };
+        watch.part_with_descriptors(kept);
+        watch.stay()
+    });
+    if answer.is_err() {
+        launched.kill();
+    }
+    launched.terminal.take_back();
+    answer
+}
+
+pub(super) fn failed(errno: Errno) -> Failure {
+    Failure::errno(Stage::Wait, "wait for", "the command", errno)
+}
+
+impl Watch<'_> {
+    /// What the caller has handed over is the command's: nobody waits for us to close it, and its input is not ours.
+    fn part_with_descriptors(&self, kept: Option<RawFd>) {
+        let launched = &self.launched;
+        let mut own = vec![launched.pidfd.as_raw_fd(), self.signals.as_raw_fd()];
+        own.extend(launched.life.as_ref().map(AsRawFd::as_raw_fd));
+        own.extend(self.caller.map(|fd| fd.as_raw_fd()));
+        own.extend(launched.terminal.descriptor());
+        own.extend(kept);
+        own.sort_unstable();
+        let _ = sys::close_all_but(&own, 3);
+        if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
+            let streams = if self.lifetime.daemon { &[0, 1, 2][..] } else { &[0, 1] };
+            streams.iter().filter(|fd| Some(**fd) != kept).for_each(|fd| sys::replace(*fd, &null));
+        }
+    }
+
+    fn stay(&mut self) -> Result<End, Failure> {
+        loop {
+            let [ended, signaled, told, orphaned] = self.look()?;
+            if signaled {
+                self.heed_all()?;
+            }
+            if told {
+                self.hear()?;
+            }
+            if ended {
+                return self.finish();
+            }
+            if orphaned {
+                self.caller = None;
+                self.end(EndedBy::Parent);
+            }
+            self.look_at_the_clock();
+        }
+    }
+
+    /// Sleeps until something happens: the child's end, a signal, a word of init's, the caller's end, or the time.
+    fn look(&self) -> Result<[bool; 4], Failure> {
+        let mut fds = vec![
+            PollFd::new(self.launched.pidfd.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+        ];
+        let life = self.launched.life.as_ref().filter(|_| self.listens);
+        fds.extend(life.map(|life| PollFd::new(life.as_fd(), PollFlags::POLLIN)));
+        fds.extend(self.caller.map(|caller| PollFd::new(caller, PollFlags::POLLIN)));
+        loop {
+            match poll(&mut fds, self.patience()) {
+                Err(Errno::EINTR) => continue,
+                answer => answer.map_err(failed)?,
+            };
+            let mut ready = fds.iter().map(|fd| fd.any().unwrap_or(false));
+            let mut next = |there: bool| there && ready.next().unwrap_or(false);
+            return Ok([next(true), next(true), next(self.listens), next(self.caller.is_some())]);
+        }
+    }
+
+    fn patience(&self) -> PollTimeout {
+        let (Next::Ask(at) | Next::Kill(at)) = self.next else { return PollTimeout::NONE };
+        // Rounded up, so that nobody wakes before the time.
+        let left = at.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
+        PollTimeout::try_from(left.as_millis().min(i32::MAX as u128) as i32).unwrap_or(PollTimeout::MAX)
+    }
+
+    fn look_at_the_clock(&mut self) {
+        let now = Instant::now();
+        match self.next {
+            Next::Ask(at) if now >= at => {
+                self.by = self.by.or(Some(EndedBy::Timeout));
+                self.next = Next::Kill(now + self.lifetime.grace);
+                self.send(self.lifetime.stop_signal.number(), Scope::Command);
+                // One that is stopped could not even end.
+                self.send(libc::SIGCONT, Scope::Command);
+            }
+            Next::Kill(at) if now >= at => {
+                self.next = Next::Nothing;
+                self.end(EndedBy::Timeout);
+            }
+            _ => {}
+        }
+    }
+
+    fn hear(&mut self) -> Result<(), Failure> {
+        while self.listens {
+            match self.launched.life.as_ref().map_or(Ok(None), |life| life.hear()).map_err(failed)? {
+                None => break,
+                Some(Told::Stopped(signal)) => self.suspend(signal),
+                Some(Told::Ended(change)) => self.ended = Some(change),
+                // All of the namespace is ending, which can take longer than its last word.
+                Some(Told::Gone) => self.listens = false,
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends all that there is.
+    pub(super) fn end(&mut self, by: EndedBy) {
+        self.by = self.by.or(Some(by));
+        let _ = sys::send(self.launched.pidfd.as_fd(), self.launched.child, libc::SIGKILL);
+    }
+
+    /// The child has ended, and with an init all of the namespace.
+    fn finish(&mut self) -> Result<End, Failure> {
+        self.hear()?;
+        let child = sys::reap(self.launched.pidfd.as_fd()).map_err(failed)?;
+        let wall = self.launched.started.elapsed();
+        let has_init = self.launched.life.is_some();
+        if has_init && self.ended.is_none() && child.code == libc::CLD_EXITED {
+            let rule = "its init has ended without a word";
+            return Err(Failure::refused(Stage::Wait, "wait for", "the command", rule));
+        }
+        let command = self.ended.unwrap_or(child);
+        let way = Way::of(&command);
+        self.settle_leftovers()?;
+        let passed = matches!(way, Way::Signaled { signal, .. } if self.passed >> signal & 1 == 1);
+        let by = self.by.unwrap_or(if passed { EndedBy::Signal } else { EndedBy::Itself });
+        let tree = if has_init { child.usage } else { sys::usage_of_children().map_err(failed)? };
+        Ok(End { way, by, wall, usage: command.usage, tree })
+    }
+
+    /// What outlives the command where no pid namespace has ended it.
+    fn settle_leftovers(&mut self) -> Result<(), Failure> {
+        if self.lifetime.containment != Containment::Subreaper {
+            return Ok(());
+        }
+        let stopped = self.by.is_some();
+        match self.lifetime.leftovers {
+            Leftovers::Leave if !stopped => Ok(()),
+            Leftovers::Wait if !stopped => self.wait_for_leftovers(),
+            _ => leftovers::kill(self.strangers),
+        }
+    }
+
+    fn wait_for_leftovers(&mut self) -> Result<(), Failure> {
+        loop {
+            leftovers::reap(0);
+            if leftovers::left(self.strangers)?.is_empty() {
+                return Ok(());
+            }
+            let mut fds = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            let _ = poll(&mut fds, self.patience());
+            let mut over = matches!(self.next, Next::Ask(at) | Next::Kill(at) if Instant::now() >= at);
+            if over {
+                self.by = Some(EndedBy::Timeout);
+            }
+            while let Some(info) = self.signals.read_signal().map_err(failed)? {
+                let ends = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
+                over |= ends.contains(&(info.ssi_signo as i32));
+            }
+            if over {
+                return leftovers::kill(self.strangers);
+            }
+        }
+    }
+}

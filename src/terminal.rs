@@ -1,0 +1,52 @@
+//! The controlling terminal: whose group is in its foreground. It lends it and takes it back; it reads and writes nothing.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
+
+use crate::sys;
+
+/// The terminal of seclude's session, if it has one; seclude's own group has it back when this is dropped.
+///
+/// Whoever calls has SIGTTOU blocked, so that a change from the background stops nobody. Source: tcsetpgrp(3).
+#[derive(Default)]
+pub struct Terminal {
+    file: Option<OwnedFd>,
+    lent: bool,
+}
+
+impl Terminal {
+    /// Looks for it on the standard streams, and keeps a descriptor of its own.
+    pub fn find() -> Terminal {
+        let terminals = [0, 1, 2].into_iter().filter_map(sys::borrowed).filter(|fd| tcgetpgrp(fd).is_ok());
+        let file = terminals.filter_map(|fd| fd.try_clone_to_owned().ok()).next();
+        Terminal { file, lent: false }
+    }
+
+    pub fn descriptor(&self) -> Option<RawFd> {
+        self.file.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    /// Puts a group in the foreground, if seclude's own is there now; whether it has been done.
+    pub fn lend(&mut self, group: i32) -> bool {
+        let Some(file) = &self.file else { return false };
+        let ours = tcgetpgrp(file) == Ok(getpgrp());
+        self.lent = ours && tcsetpgrp(file, Pid::from_raw(group)).is_ok();
+        self.lent
+    }
+
+    /// Puts seclude's own group back; whether the terminal had been lent.
+    pub fn take_back(&mut self) -> bool {
+        let lent = std::mem::take(&mut self.lent);
+        if let Some(file) = self.file.as_ref().filter(|_| lent) {
+            let _ = tcsetpgrp(file, getpgrp());
+        }
+        lent
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.take_back();
+    }
+}
