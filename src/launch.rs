@@ -31,7 +31,6 @@ use crate::failure::{Failure, Stage};
 use crate::namespace::Kind;
 use crate::plan::lifetime::Model;
 use crate::plan::{Plan, Step};
-use crate::request::namespaces::JoinTarget;
 use crate::sys::{self, Cloned};
 use crate::terminal::Terminal;
 use guarded::{Guarded, gone, has_ended, unspoken};
@@ -129,8 +128,7 @@ fn ready(plan: &Plan) -> Result<Held<'_>, Failure> {
     }
 
     let message = hear(handshake::READY)?;
-    let name = place.as_ref().map(|place| place.name.as_str()).unwrap_or_default();
-    let kept = Kept::bind(&plan.layout.persist, name)?;
+    let kept = Kept::bind(&plan.layout.persist, place.as_ref().map(|place| &place.dir))?;
     let status = place.as_ref().and_then(|place| place.status.as_ref());
     let standing = Standing::of(&message, status, plan, since)?;
     Ok(Held { plan, child, parent, life, kept, standing })
@@ -148,11 +146,7 @@ fn hold_signals() -> Result<(), Failure> {
 }
 
 fn reads_proc(plan: &Plan) -> bool {
-    let by_proc = |step: &Step| match step {
-        Step::TimeOffsets(_) => true,
-        Step::Join { target, .. } => matches!(target, JoinTarget::Pid(_)),
-        _ => false,
-    };
+    let by_proc = |step: &Step| matches!(step, Step::NewTime | Step::Join { .. });
     let layout = &plan.layout;
     plan.maps.is_some() || plan.observe || !layout.persist.is_empty() || plan.steps.iter().any(by_proc)
 }
@@ -185,7 +179,7 @@ fn meet(plan: &Plan, proc: Option<&Proc>, message: &Message) -> Result<Option<Pl
     let pidfd = guarded::open(message.sender, "the command's process")?;
     let (dir, name) = proc.child(message.sender, pidfd.as_fd())?;
     let status = plan.observe.then(|| observe::open(&dir, &name)).transpose()?;
-    Ok(Some(Place { name, status }))
+    Ok(Some(Place { dir, status }))
 }
 
 impl Held<'_> {
@@ -201,6 +195,8 @@ impl Held<'_> {
         if self.plan.lifetime.foreground {
             terminal.lend(real_pid);
         }
+        // From now on it may run.
+        let started = Instant::now();
         let silent = |errno| gone(&self.child, self.life.as_ref(), errno);
         self.parent.go(handshake::RELEASE, real_pid).map_err(silent)?;
         match self.parent.hear() {
@@ -211,7 +207,6 @@ impl Held<'_> {
         self.kept.stay();
         let child = self.child.pid;
         let pidfd = self.child.taken_over();
-        let started = Instant::now();
         Ok(Launched { pidfd, child, life: self.life, real_pid, isolated_pid, started, terminal })
     }
 }
@@ -226,7 +221,7 @@ impl Launched {
 
 /// The child as /proc shows it.
 struct Place {
-    name: String,
+    dir: OwnedFd,
     status: Option<OwnedFd>,
 }
 
@@ -252,7 +247,7 @@ fn reach(plan: &Plan, proc: &Proc, child: &Guarded, maps_here: bool) -> Result<P
         maps::write_all(maps, &dir, &name)?;
     }
     let status = plan.observe.then(|| observe::open(&dir, &name)).transpose()?;
-    Ok(Place { name, status })
+    Ok(Place { dir, status })
 }
 
 fn proceed(parent: &handshake::Parent, pid: i32) -> Result<(), Failure> {

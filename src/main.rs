@@ -3,9 +3,10 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
 
+use nix::errno::Errno;
 use seclude::background::{self, Back, Side};
 use seclude::failure::{Failure, Stage};
 use seclude::host::Host;
@@ -13,7 +14,7 @@ use seclude::pidfile::PidFile;
 use seclude::plan::Plan;
 use seclude::plan::lifetime::Model;
 use seclude::report::{Report, coloured, plain};
-use seclude::request::{Asked, Request};
+use seclude::request::{Asked, Request, StyledStr};
 use seclude::supervise::Post;
 use seclude::{doctor, host, launch, request, supervise, sys};
 
@@ -42,7 +43,7 @@ fn tell(failure: &Failure, report: &Report) {
 }
 
 fn say(failure: &Failure) {
-    let text = if has_colour() { coloured(failure) } else { plain(failure) };
+    let text = if has_colour(&stderr()) { coloured(failure) } else { plain(failure) };
     let _ = stderr().write_all(text.as_bytes());
 }
 
@@ -58,19 +59,32 @@ fn run(args: &[OsString]) -> anyhow::Result<u8> {
         )
         .into());
     }
-    match request::read(args)? {
-        Asked::Text(text) => {
-            let text = if stdout().is_terminal() { text.ansi().to_string() } else { text.to_string() };
-            stdout().write_all(text.as_bytes())?;
-            Ok(0)
+    match request::read(args) {
+        Err(failure) => {
+            tell(&failure, &Report::open(&request::report_asked(args))?);
+            Ok(failure.exit_status())
         }
-        Asked::Request(request) => {
+        Ok(Asked::Text(text)) => Ok(print(&text).map(|()| 0)?),
+        Ok(Asked::Request(request)) => {
             let report = Report::open(&request.report)?;
             Ok(carry_out(&request, &report).unwrap_or_else(|failure| {
                 tell(&failure, &report);
                 failure.exit_status()
             }))
         }
+    }
+}
+
+/// Prints help or version, in colour where there is somebody to see it.
+fn print(text: &StyledStr) -> Result<(), Failure> {
+    let text = if has_colour(&stdout()) { text.ansi().to_string() } else { text.to_string() };
+    match stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()) {
+        // Whoever reads it has read enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        answer => answer.map_err(|error| {
+            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+            Failure::errno(Stage::Report, "write", "to standard output", errno)
+        }),
     }
 }
 
@@ -131,8 +145,8 @@ fn behind(plan: &Plan, report: &Report, back: Back) -> Result<u8, Failure> {
     answer
 }
 
-fn has_colour() -> bool {
-    stderr().is_terminal()
+fn has_colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal()
         && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && env::var_os("TERM").is_some_and(|term| term != "dumb")
 }

@@ -1,5 +1,6 @@
 //! The kinds of namespace: word, clone bit, file in /proc/PID/ns, sysctl that limits them. One table, no policy.
 
+use std::ffi::CStr;
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
@@ -51,6 +52,21 @@ impl Kind {
     /// The name in /proc/PID/ns.
     pub const fn file(self) -> &'static str {
         self.row().file
+    }
+
+    /// The file below /proc that shows what setns(2) has changed: what the children will have, where a process can't move
+    /// itself.
+    pub const fn joined_file(self) -> &'static CStr {
+        match self {
+            Kind::User => c"self/ns/user",
+            Kind::Pid => c"self/ns/pid_for_children",
+            Kind::Mount => c"self/ns/mnt",
+            Kind::Net => c"self/ns/net",
+            Kind::Uts => c"self/ns/uts",
+            Kind::Ipc => c"self/ns/ipc",
+            Kind::Cgroup => c"self/ns/cgroup",
+            Kind::Time => c"self/ns/time_for_children",
+        }
     }
 
     /// The flag of clone(2), unshare(2) and setns(2).

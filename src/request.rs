@@ -10,6 +10,7 @@ pub mod usage;
 
 use std::ffi::OsString;
 
+pub use clap::builder::StyledStr;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
 use crate::failure::Failure;
@@ -44,7 +45,7 @@ pub struct Request {
 pub enum Asked {
     Request(Box<Request>),
     /// `--help` or `--version`: this text on standard output, and success.
-    Text(clap::builder::StyledStr),
+    Text(StyledStr),
 }
 
 /// Reads a command line, the program's own name first, and the file of options that it may name.
@@ -69,6 +70,14 @@ pub fn read(args: &[OsString]) -> Result<Asked, Failure> {
     }
     let whole = parsed(&mut definition, &words);
     whole.map(|(request, _)| Asked::Request(Box::new(request))).map_err(|error| usage::failure(&error))
+}
+
+/// How a command line that can't be taken wants to be told so, as far as it can be read.
+pub fn report_asked(args: &[OsString]) -> report::ReportArgs {
+    let lenient = Request::command().ignore_errors(true).try_get_matches_from(args);
+    let asked = lenient.ok().and_then(|matches| report::ReportArgs::from_arg_matches(&matches).ok());
+    let asked = asked.unwrap_or_default();
+    report::ReportArgs { report: asked.report, report_to: asked.report_to, ..Default::default() }
 }
 
 fn parsed(definition: &mut Command, words: &[OsString]) -> Result<(Request, ArgMatches), clap::Error> {

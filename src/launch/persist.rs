@@ -1,12 +1,12 @@
 //! Keeps new namespaces at paths, before the command starts; takes them away again where the launch fails after all.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{OFlag, open, openat};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstat, stat};
 use nix::unistd::unlink;
 
 use crate::failure::{Failure, Stage, shown};
@@ -20,9 +20,10 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Binds the namespaces of the process of that pid in /proc; a path that is not there becomes an empty file.
-    pub fn bind(specs: &[PersistSpec], pid: &str) -> Result<Kept, Failure> {
+    /// Binds the namespaces of the process whose /proc directory is `dir`; a path that is not there becomes an empty file.
+    pub fn bind(specs: &[PersistSpec], dir: Option<&OwnedFd>) -> Result<Kept, Failure> {
         let mut kept = Kept::default();
+        let Some(dir) = dir else { return Ok(kept) };
         for spec in specs {
             let failed = |errno| {
                 let object = format!("the {} namespace to {}", spec.kind, shown(&spec.path));
@@ -40,10 +41,18 @@ impl Kept {
                 Err(Errno::EEXIST) => {}
                 Err(errno) => return Err(failed(errno)),
             }
-            let source = PathBuf::from(format!("/proc/{pid}/ns/{}", spec.kind.file()));
+            let name = format!("ns/{}", spec.kind.file());
+            let file = openat(dir, name.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+                .map_err(failed)?;
+            let source = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
             let none = None::<&Path>;
             mount(Some(&source), &spec.path, none, MsFlags::MS_BIND, none).map_err(failed)?;
             kept.bound.push(spec.path.clone());
+            let (meant, found) = (fstat(&file).map_err(failed)?, stat(&spec.path).map_err(failed)?);
+            if (meant.st_dev, meant.st_ino) != (found.st_dev, found.st_ino) {
+                let rule = "it shows something else than the namespace that was bound to it";
+                return Err(Failure::refused(Stage::Persist, "verify", shown(&spec.path), rule));
+            }
         }
         Ok(kept)
     }

@@ -216,7 +216,8 @@ fn check(request: &Request, made: Kinds, joined: &[(Kind, JoinTarget)]) -> Resul
         refuse_unless(made.has(Kind::Mount), object, "it is of a new mount namespace: add --unshare mount")?;
     }
     if let Some(dir) = &asked.mount_proc {
-        let object = format!("--mount-proc={}", shown(dir));
+        let place = if dir == Path::new("/proc") { String::new() } else { format!("={}", shown(dir)) };
+        let object = format!("--mount-proc{place}");
         let has_pid = made.has(Kind::Pid) || joined.iter().any(|(kind, _)| *kind == Kind::Pid);
         refuse_unless(dir.is_absolute(), object.clone(), "its place is an absolute path inside the root")?;
         let rule = "it shows a new pid namespace: add --unshare pid";

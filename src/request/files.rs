@@ -71,9 +71,9 @@ pub fn read(
     let mut options = Vec::new();
     for (option, value) in &asked.options {
         let known = definition.get_arguments().find(|arg| arg.get_long() == Some(option));
-        let Some(arg) = known.filter(|arg| !["config", "unit", "oci"].contains(&arg.get_id().as_str()))
-        else {
-            return Err(refused(format!("there is no option {}", shown(option))));
+        const NOT_HERE: [&str; 5] = ["config", "unit", "oci", "help", "version"];
+        let Some(arg) = known.filter(|arg| !NOT_HERE.contains(&arg.get_id().as_str())) else {
+            return Err(refused(format!("a file has no option {}", shown(option))));
         };
         let takes = arg.get_num_args().expect("a built command").takes_values();
         let optional = arg.get_num_args().expect("a built command").min_values() == 0;

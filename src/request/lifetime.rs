@@ -119,7 +119,7 @@ impl FromStr for KeepFd {
 
 /// A descriptor in plain decimal.
 pub fn descriptor(text: &str) -> Result<i32, String> {
-    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     let value = text.parse().ok().filter(|_| plain);
     value.ok_or_else(|| "a descriptor is a plain decimal number".to_string())
 }
@@ -167,7 +167,7 @@ mod tests {
     fn descriptors_are_plain_numbers() {
         assert_eq!("3,9".parse(), Ok(KeepFd::These(vec![3, 9])));
         assert_eq!("all".parse(), Ok(KeepFd::All));
-        for text in ["", "3,", "-1", "+3", "x", "2147483648"] {
+        for text in ["", "3,", "-1", "+3", "03", "x", "2147483648"] {
             assert!(text.parse::<KeepFd>().is_err(), "{text:?} was taken");
         }
     }

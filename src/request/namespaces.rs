@@ -247,8 +247,8 @@ impl FromStr for TimeOffset {
         let (clock, seconds) = text.split_once('=').ok_or("SECONDS are needed after =")?;
         let clock =
             CLOCKS.into_iter().find(|word| *word == clock).ok_or("the clocks are monotonic, boottime")?;
-        let plain =
-            !seconds.is_empty() && seconds.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit());
+        let digits = seconds.strip_prefix('-').unwrap_or(seconds);
+        let plain = digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
         let value = seconds.parse().ok().filter(|_| plain);
         let seconds = value.ok_or("SECONDS are a whole number, negative or not")?;
         Ok(TimeOffset { clock, seconds })
@@ -327,9 +327,15 @@ mod tests {
     #[test]
     fn offsets_name_their_clock() {
         assert_eq!("boottime=-5".parse(), Ok(TimeOffset { clock: "boottime", seconds: -5 }));
-        for text in
-            ["monotonic", "monotonic=", "realtime=1", "monotonic=1.5", "monotonic=+1", "monotonic=--1"]
-        {
+        for text in [
+            "monotonic",
+            "monotonic=",
+            "realtime=1",
+            "monotonic=1.5",
+            "monotonic=+1",
+            "monotonic=--1",
+            "boottime=05",
+        ] {
             assert!(text.parse::<TimeOffset>().is_err(), "{text:?} was taken");
         }
     }

@@ -1,6 +1,7 @@
 //! Mounts, root, directory, host name and loopback as system calls. It decides nothing.
 #![allow(unsafe_code)]
 
+use std::ffi::CStr;
 use std::mem::zeroed;
 use std::ptr;
 
@@ -22,6 +23,36 @@ pub unsafe fn mount(
 pub unsafe fn chdir(dir: *const c_char) -> Result<(), c_int> {
     // SAFETY: a NUL-terminated string of the caller's.
     check(unsafe { libc::syscall(libc::SYS_chdir, dir) }).map(drop)
+}
+
+/// Enters a directory, and sees that it is the one. Without leave to search it, where it lies is not to be seen either.
+pub unsafe fn enter(dir: *const c_char) -> Result<(), c_int> {
+    // SAFETY: a NUL-terminated string of the caller's, and a constant.
+    unsafe {
+        let meant = identity(dir)?;
+        chdir(dir)?;
+        expect(identity(c".".as_ptr())? == meant)
+    }
+}
+
+/// Device and inode of what an open descriptor stands for.
+pub unsafe fn identity_of(fd: c_int) -> Result<(u64, u64), c_int> {
+    // SAFETY: plain data, filled in by the kernel.
+    unsafe {
+        let mut found: libc::stat = zeroed();
+        check(libc::fstat(fd, &mut found) as c_long)?;
+        Ok((found.st_dev, found.st_ino))
+    }
+}
+
+/// Device and inode of a file below a directory.
+pub unsafe fn identity_at(dir: c_int, path: &CStr) -> Result<(u64, u64), c_int> {
+    // SAFETY: plain data, filled in by the kernel; the path is NUL-terminated.
+    unsafe {
+        let mut found: libc::stat = zeroed();
+        check(libc::fstatat(dir, path.as_ptr(), &mut found, 0) as c_long)?;
+        Ok((found.st_dev, found.st_ino))
+    }
 }
 
 /// Device and inode of a path.

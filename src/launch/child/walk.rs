@@ -12,9 +12,9 @@ use super::super::init;
 use super::answer::{check, expect};
 use super::credentials::{empty_bounding_set, empty_capability_sets, prctl, set_groups, three};
 use super::descriptors::close_all_but;
-use super::place::{chdir, identity, loopback, mount, uname};
+use super::place::{chdir, enter, identity, identity_at, identity_of, loopback, mount, uname};
 use super::voice::{exit, send, wait};
-use crate::namespace::Kinds;
+use crate::namespace::{Kind, Kinds};
 use crate::plan::Step;
 use crate::request::namespaces::Propagation;
 
@@ -44,13 +44,21 @@ impl Walk {
         // SAFETY: see run; every pointer is to a NUL-terminated string of the plan or to a local of this call.
         unsafe {
             match step {
-                Step::Undumpable => prctl(libc::PR_SET_DUMPABLE, 0, 0).map(drop),
+                Step::Undumpable => {
+                    prctl(libc::PR_SET_DUMPABLE, 0, 0)?;
+                    expect(prctl(libc::PR_GET_DUMPABLE, 0, 0)? == 0)
+                }
                 Step::Join { kind, .. } => {
                     let fd = image.joins.get(self.join).copied().unwrap_or(-1);
                     self.join += 1;
-                    check(libc::syscall(libc::SYS_setns, fd, kind.flag())).map(drop)
+                    check(libc::syscall(libc::SYS_setns, fd, kind.flag()))?;
+                    expect(identity_of(fd)? == identity_at(image.proc, kind.joined_file())?)
                 }
-                Step::NewTime => check(libc::syscall(libc::SYS_unshare, libc::CLONE_NEWTIME)).map(drop),
+                Step::NewTime => {
+                    check(libc::syscall(libc::SYS_unshare, libc::CLONE_NEWTIME))?;
+                    let own = identity_at(image.proc, c"self/ns/time")?;
+                    expect(own != identity_at(image.proc, Kind::Time.joined_file())?)
+                }
                 Step::TimeOffsets(text) => {
                     let path = c"self/timens_offsets".as_ptr();
                     let flags = libc::O_WRONLY | libc::O_CLOEXEC;
@@ -129,7 +137,7 @@ impl Walk {
                     libc::syscall(libc::SYS_umask, *mask);
                     expect(libc::syscall(libc::SYS_umask, *mask) == c_long::from(*mask))
                 }
-                Step::Chdir { dir, retried } => match chdir(dir.as_ptr()) {
+                Step::Chdir { dir, retried } => match enter(dir.as_ptr()) {
                     Err(libc::EACCES | libc::EPERM) if *retried => {
                         self.chdir = dir.as_ptr();
                         Ok(())
@@ -137,7 +145,7 @@ impl Walk {
                     answer => answer,
                 },
                 Step::ChdirAgain if self.chdir.is_null() => Ok(()),
-                Step::ChdirAgain => chdir(self.chdir),
+                Step::ChdirAgain => enter(self.chdir),
                 Step::InsideRoot => {
                     let mut path: [u8; 4096] = [0; 4096];
                     check(libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()))?;
