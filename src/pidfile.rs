@@ -24,6 +24,10 @@ pub struct PidFile {
 impl PidFile {
     /// Makes the file beside its place, so that a place that can't be written to is known before the command runs.
     pub fn reserve(path: PathBuf) -> Result<PidFile, Failure> {
+        if fs::symlink_metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+            let rule = "something is there that is no regular file, and would be replaced";
+            return Err(Failure::refused(Stage::PidFile, "make", shown(&path), rule));
+        }
         let mut name = OsString::from(".");
         name.push(path.file_name().unwrap_or_default());
         name.push(format!(".{}", std::process::id()));

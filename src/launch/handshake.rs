@@ -104,9 +104,11 @@ impl Parent {
         }
     }
 
-    /// The next message, or `None` where the child's side has ended. `ETIMEDOUT`: nothing came in time.
+    /// The next message, or `None` where the child's side has ended. `ETIMEDOUT`: nothing came in time. `EPIPE`: it has
+    /// ended without taking the last word to it.
     pub fn hear(&self) -> Result<Option<Message>, Errno> {
         let deadline = Instant::now() + PATIENCE;
+        let mut untaken = false;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let timeout =
@@ -119,7 +121,9 @@ impl Parent {
             }
             match self.receive() {
                 Err(Errno::EINTR | Errno::EAGAIN) => continue,
-                Err(Errno::ECONNRESET) => return Ok(None),
+                // Told once, and before what it has said.
+                Err(Errno::ECONNRESET) => untaken = true,
+                Ok(None) if untaken => return Err(Errno::EPIPE),
                 answer => return answer,
             }
         }

@@ -55,10 +55,14 @@ impl Life {
     /// What init has told, if it has told something that is not heard yet.
     pub fn hear(&self) -> Result<Option<Told>, Errno> {
         let mut bytes = [0; TOLD * 8];
-        let size = match recv(self.0.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
-            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
-            Err(Errno::ECONNRESET) | Ok(0) => return Ok(Some(Told::Gone)),
-            answer => answer?,
+        let size = loop {
+            match recv(self.0.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
+                // An order came too late for it: told once, and before its last word.
+                Err(Errno::EINTR | Errno::ECONNRESET) => continue,
+                Err(Errno::EAGAIN) => return Ok(None),
+                Ok(0) => return Ok(Some(Told::Gone)),
+                answer => break answer?,
+            }
         };
         if size != bytes.len() {
             return Err(Errno::EPROTO);
