@@ -119,6 +119,9 @@ impl Layout {
                 let text = CString::new(lines.join("\n")).expect("numbers and words hold no NUL");
                 steps.push(Step::TimeOffsets(text));
             }
+            if self.in_place {
+                steps.push(Step::EnterTime);
+            }
         }
         steps.extend(self.carried.map(Step::Carry));
         let rest = self.made.without([Kind::User, Kind::Time].into_iter().collect());

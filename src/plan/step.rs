@@ -20,6 +20,8 @@ pub enum Step {
     },
     NewTime,
     TimeOffsets(CString),
+    /// The new time namespace becomes this process's own: else only its children would live in it.
+    EnterTime,
     /// A second clone, in place of the first child, which ends: what only a child of the entered namespaces can have.
     Carry(Kinds),
     /// New namespaces in place, where seclude becomes the command.
@@ -67,7 +69,7 @@ impl Step {
     pub fn stage(&self) -> Stage {
         match self {
             Step::Undumpable | Step::Join { .. } => Stage::Join,
-            Step::NewTime | Step::TimeOffsets(_) => Stage::TimeOffset,
+            Step::NewTime | Step::TimeOffsets(_) | Step::EnterTime => Stage::TimeOffset,
             Step::Carry(_) => Stage::Clone,
             Step::Unshare(_) => Stage::Unshare,
             Step::Init => Stage::Init,
@@ -101,6 +103,7 @@ impl Step {
                 ("join", format!("the {kind} namespace {}", shown(target.path(*kind))))
             }
             Step::NewTime => ("make", "a new time namespace".to_string()),
+            Step::EnterTime => ("enter", "the new time namespace".to_string()),
             Step::TimeOffsets(offsets) => ("set", format!("the clocks to {}", text(offsets))),
             Step::Carry(kinds) if kinds.is_empty() => ("clone", "the command's process".to_string()),
             Step::Carry(kinds) => ("clone", format!("the command's process into {}", kinds.as_new())),

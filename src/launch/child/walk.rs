@@ -59,6 +59,15 @@ impl Walk {
                     let own = identity_at(image.proc, c"self/ns/time")?;
                     expect(own != identity_at(image.proc, Kind::Time.joined_file())?)
                 }
+                Step::EnterTime => {
+                    let (at, path) = (image.proc, Kind::Time.joined_file());
+                    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+                    let fd = check(libc::syscall(libc::SYS_openat, at, path.as_ptr(), flags, 0))?;
+                    let entered = check(libc::syscall(libc::SYS_setns, fd, libc::CLONE_NEWTIME));
+                    libc::syscall(libc::SYS_close, fd);
+                    entered?;
+                    expect(identity_at(at, c"self/ns/time")? == identity_at(at, path)?)
+                }
                 Step::TimeOffsets(text) => {
                     let path = c"self/timens_offsets".as_ptr();
                     let flags = libc::O_WRONLY | libc::O_CLOEXEC;
