@@ -126,7 +126,7 @@ impl Walk {
                     mount(c"proc".as_ptr(), dir.as_ptr(), c"proc".as_ptr(), flags)?;
                     let mut found: libc::statfs = zeroed();
                     check(libc::statfs(dir.as_ptr(), &mut found) as c_long)?;
-                    expect(found.f_type == libc::PROC_SUPER_MAGIC)
+                    expect(i128::from(found.f_type) == i128::from(libc::PROC_SUPER_MAGIC))
                 }
                 Step::NewSession => {
                     let session = check(libc::syscall(libc::SYS_setsid))?;
