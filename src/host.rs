@@ -1,12 +1,12 @@
 //! What this machine says: every fact that the plan needs, asked once, and only those that the request mentions.
 
 mod accounts;
+mod space;
 mod subids;
 
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use caps::{CapSet, Capability};
@@ -17,6 +17,7 @@ use nix::sys::stat::{SFlag, fstat};
 use nix::unistd;
 
 pub use accounts::Account;
+pub use space::Space;
 pub use subids::SubRange;
 
 use crate::account::Principal;
@@ -25,7 +26,7 @@ use crate::idmap::IdMap;
 use crate::namespace::Kind;
 use crate::request::Request;
 use crate::request::lifetime::KeepFd;
-use crate::request::namespaces::MapSpec;
+use crate::request::namespaces::{JoinTarget, MapSpec};
 
 /// One side of the id maps, users or groups, as this machine has it.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -54,6 +55,8 @@ pub struct Host {
     pub group_side: Side,
     /// Whether setgroups(2) is denied in the caller's own user namespace, and so in every new one below it.
     pub denies_setgroups: bool,
+    /// The user namespace that is joined.
+    pub joined: Option<Space>,
     /// The user that `--user` names.
     pub account: Option<Account>,
     pub environment: Vec<(OsString, OsString)>,
@@ -103,13 +106,21 @@ impl Host {
         let mut group_side = Side { names: accounts::groups(names)?, ..Side::default() };
         let privileged = uids[1] == 0;
         let mut login = subids::Login::new(uids[1]);
-        user_side.look(&uid_specs, ["/etc/subuid", "newuidmap", "uid_map"], &mut login, privileged)?;
-        group_side.look(&gid_specs, ["/etc/subgid", "newgidmap", "gid_map"], &mut login, privileged)?;
+        user_side.look(&uid_specs, ["/etc/subuid", "newuidmap"], &mut login, privileged)?;
+        group_side.look(&gid_specs, ["/etc/subgid", "newgidmap"], &mut login, privileged)?;
 
         let identity = &request.identity;
-        let sets = identity.user.is_some() || !identity.groups.is_empty();
-        let denies_setgroups =
-            sets && fs::read_to_string("/proc/self/setgroups").is_ok_and(|word| word.trim_end() == "deny");
+        let sets = identity.user.is_some() || identity.group.is_some() || !identity.groups.is_empty();
+        let asks = |kind| request.namespaces.unshare.iter().any(|kinds| kinds.has(kind));
+        let maps = asks(Kind::User) || !(uid_specs.is_empty() && gid_specs.is_empty());
+        let own = if sets || maps { Space::own()? } else { Space::default() };
+        (user_side.own_map, group_side.own_map) = (own.uid, own.gid);
+        let target = request.namespaces.join.iter().find(|spec| spec.kinds.has(Kind::User));
+        let joined = match target.map(|spec| &spec.target) {
+            Some(JoinTarget::Pid(pid)) => Some(Space::of(*pid)?),
+            Some(JoinTarget::Path(_)) => Some(Space::default()),
+            None => None,
+        };
         let account = accounts::account(request, &group_side.names)?;
         let environment = env::vars_os().collect();
         let open = request.lifetime.keep_fd.iter().flat_map(|keep| match keep {
@@ -122,7 +133,6 @@ impl Host {
         sigprocmask(SigmaskHow::SIG_BLOCK, None, Some(&mut signal_mask))
             .map_err(|errno| Failure::errno(Stage::Probe, "read", "the signal mask", errno))?;
         let lifetime = &request.lifetime;
-        let makes_pid = request.namespaces.unshare.iter().any(|kinds| kinds.has(Kind::Pid));
         Ok(Host {
             uids,
             gids,
@@ -130,13 +140,14 @@ impl Host {
             capabilities,
             user_side,
             group_side,
-            denies_setgroups,
+            denies_setgroups: own.denies_setgroups,
+            joined,
             account,
             environment,
             open,
             signal_mask,
             parent: if lifetime.die_with_parent { unistd::getppid().as_raw() } else { 0 },
-            leads_terminal: makes_pid && leads_terminal(),
+            leads_terminal: asks(Kind::Pid) && leads_terminal(),
             passing_streams: if lifetime.daemon { passing_streams() } else { Vec::new() },
         })
     }
@@ -163,7 +174,7 @@ impl Side {
     fn look(
         &mut self,
         specs: &[&MapSpec],
-        [grants, helper, own]: [&str; 3],
+        [grants, helper]: [&str; 2],
         login: &mut subids::Login,
         privileged: bool,
     ) -> Result<(), Failure> {
@@ -173,12 +184,6 @@ impl Side {
         }
         self.helper = find_helper(helper, privileged);
         self.grants = subids::grants(Path::new(grants), login)?;
-        let path = format!("/proc/self/{own}");
-        let text = fs::read_to_string(&path).map_err(|error| {
-            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-            Failure::errno(Stage::Probe, "read", path.as_str(), errno).hint("is /proc mounted?")
-        })?;
-        self.own_map = IdMap::from_kernel(&text);
         Ok(())
     }
 }
@@ -221,6 +226,8 @@ fn passing_streams() -> Vec<i32> {
     [0].into_iter().chain([1, 2].into_iter().filter(|fd| !stays(*fd))).collect()
 }
 
+/// Whether the caller has handed it over: what is closed by an exec, it can't have.
 fn is_open(fd: i32) -> bool {
-    crate::sys::borrowed(fd).is_some_and(|fd| fcntl(fd, FcntlArg::F_GETFD).is_ok())
+    let flags = crate::sys::borrowed(fd).map(|fd| fcntl(fd, FcntlArg::F_GETFD));
+    flags.is_some_and(|flags| flags.is_ok_and(|flags| flags & libc::FD_CLOEXEC == 0))
 }

@@ -93,6 +93,11 @@ impl IdMap {
         }
     }
 
+    /// Every id as itself, as in the initial user namespace.
+    pub fn everything() -> IdMap {
+        IdMap(vec![IdRange { inside: 0, outside: 0, count: u32::MAX }])
+    }
+
     pub fn ranges(&self) -> &[IdRange] {
         &self.0
     }

@@ -16,7 +16,7 @@ use seclude::plan::lifetime::Model;
 use seclude::report::{Report, coloured, plain};
 use seclude::request::{Asked, Request, StyledStr};
 use seclude::supervise::Post;
-use seclude::{doctor, host, launch, request, supervise, sys};
+use seclude::{doctor, host, launch, report, request, supervise, sys};
 
 /// What seclude ends with where it refuses or fails.
 const REFUSED: u8 = 125;
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
             failure.exit_status()
         }
         None => {
-            let _ = stderr().write_all(format!("seclude: {error}\n").as_bytes());
+            report::cry(&format!("seclude: {error}\n"));
             REFUSED
         }
     }))
@@ -44,13 +44,13 @@ fn tell(failure: &Failure, report: &Report) {
 
 fn say(failure: &Failure) {
     let text = if has_colour(&stderr()) { coloured(failure) } else { plain(failure) };
-    let _ = stderr().write_all(text.as_bytes());
+    report::cry(&text);
 }
 
 fn run(args: &[OsString]) -> anyhow::Result<u8> {
     if sys::is_secure() {
-        let rule =
-            "its file gives it privilege that its caller does not have, and its options would give that away";
+        let rule = "its file, or a real id that is not the effective one, gives it privilege that its caller may \
+                    lack, and its options would give that away";
         return Err(Failure::refused(
             Stage::Usage,
             "run",
@@ -118,7 +118,12 @@ fn attend(plan: &Plan, report: &Report, running: impl FnOnce()) -> Result<u8, Fa
     let pid_file = plan.lifetime.pid_file.clone().map(PidFile::reserve).transpose()?;
     let post = Post::take(plan)?;
     let held = launch::hold(plan)?;
-    report.started(plan, &held.standing).inspect_err(|_| launch::let_go(plan))?;
+    if let Err(failure) = report.started(plan, &held.standing) {
+        // Undone first: a signal that waits can end us as soon as it is let through.
+        drop(held);
+        launch::let_go(plan);
+        return Err(failure);
+    }
     let mut launched = held.release()?;
     if let Some(file) = &pid_file {
         file.fill(launched.real_pid).inspect_err(|_| launched.kill())?;

@@ -4,11 +4,12 @@ mod json;
 mod text;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::write;
 
 use crate::failure::{Failure, Stage, shown};
@@ -20,8 +21,8 @@ use crate::sys;
 
 pub use text::{coloured, failed as plain};
 
-/// Milliseconds that a reader may leave a full pipe unread, where somebody counts on the report.
-const PATIENCE: u16 = 10_000;
+/// How long a reader may leave a full pipe unread, where somebody counts on the report.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where reports go, and how they are told.
 pub struct Report {
@@ -150,21 +151,45 @@ impl Report {
             To::Descriptor(fd) => *fd,
             To::File(file) => file.as_fd(),
         };
-        let patience = if self.said { PollTimeout::from(PATIENCE) } else { PollTimeout::ZERO };
-        if poll(&mut [PollFd::new(fd, PollFlags::POLLOUT)], patience) == Ok(0) {
-            return if self.said { Err(failed(Errno::ETIMEDOUT)) } else { Ok(()) };
-        }
-        let answer = loop {
-            match write(fd, record.as_bytes()) {
-                Err(Errno::EINTR) => continue,
-                answer => break answer,
-            }
-        };
-        match answer {
-            _ if !self.said => Ok(()),
-            Ok(count) if count == record.len() => Ok(()),
-            Ok(_) => Err(failed(Errno::ENOSPC)),
-            Err(errno) => Err(failed(errno)),
+        let patience = if self.said { PATIENCE } else { Duration::ZERO };
+        match deliver(fd, record.as_bytes(), patience) {
+            Err(errno) if self.said => Err(failed(errno)),
+            _ => Ok(()),
         }
     }
+}
+
+/// Writes a failure to standard error, for as long as somebody may take to read it.
+pub fn cry(text: &str) {
+    if let Some(fd) = sys::borrowed(2) {
+        let _ = deliver(fd, text.as_bytes(), PATIENCE);
+    }
+}
+
+/// Writes it all, and waits no longer than `patience` for a reader: `ETIMEDOUT`.
+///
+/// One write(2), but for a pipe, a socket or a terminal that may have no room for more than a page: what poll(2) promises.
+fn deliver(fd: BorrowedFd, bytes: &[u8], patience: Duration) -> Result<(), Errno> {
+    const PAGE: usize = 4096;
+    let deadline = Instant::now() + patience;
+    let is_file = bytes.len() > PAGE
+        && fstat(fd).is_ok_and(|found| found.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits());
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+        let timeout = PollTimeout::try_from(left as i32).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut [PollFd::new(fd, PollFlags::POLLOUT)], timeout) {
+            Ok(0) => return Err(Errno::ETIMEDOUT),
+            Err(Errno::EINTR) => continue,
+            answer => answer?,
+        };
+        let part = if is_file { rest } else { &rest[..rest.len().min(PAGE)] };
+        match write(fd, part) {
+            Ok(0) => return Err(Errno::ENOSPC),
+            Ok(count) => rest = &rest[count..],
+            Err(Errno::EINTR | Errno::EAGAIN) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
 }

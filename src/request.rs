@@ -54,7 +54,7 @@ pub fn read(args: &[OsString]) -> Result<Asked, Failure> {
     let (request, matches) = match parsed(&mut definition, args) {
         Ok(parsed) => parsed,
         Err(error) if !error.use_stderr() => return Ok(Asked::Text(error.render())),
-        Err(error) => return Err(usage::failure(&error)),
+        Err(error) => return Err(usage::failure(&error, args)),
     };
     let Some(found) = files::read(&request.report, &matches, &mut definition)? else {
         return Ok(Asked::Request(Box::new(request)));
@@ -69,7 +69,9 @@ pub fn read(args: &[OsString]) -> Result<Asked, Failure> {
         words.extend(found.command);
     }
     let whole = parsed(&mut definition, &words);
-    whole.map(|(request, _)| Asked::Request(Box::new(request))).map_err(|error| usage::failure(&error))
+    whole
+        .map(|(request, _)| Asked::Request(Box::new(request)))
+        .map_err(|error| usage::failure(&error, &words))
 }
 
 /// How a command line that can't be taken wants to be told so, as far as it can be read.

@@ -36,16 +36,36 @@ impl Login {
     }
 }
 
-/// Every grant of `path` to `login`, in the order of the file; none where there is no such file.
+/// Every grant of `path` to `login`, in the order of the file, each id once; none where there is no such file.
 pub fn grants(path: &Path, login: &mut Login) -> Result<Vec<SubRange>, Failure> {
     match fs::read(path) {
-        Ok(text) => Ok(matching(&String::from_utf8_lossy(&text), |owner| login.is(owner))),
+        Ok(text) => Ok(each_once(matching(&String::from_utf8_lossy(&text), |owner| login.is(owner)))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => {
             let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
             Err(Failure::errno(Stage::Account, "read", shown(path), errno))
         }
     }
+}
+
+/// Leaves out what an earlier line has granted already.
+fn each_once(grants: Vec<SubRange>) -> Vec<SubRange> {
+    let mut fresh: Vec<SubRange> = Vec::new();
+    for grant in grants {
+        let end = |range: &SubRange| u64::from(range.first) + u64::from(range.count);
+        let mut earlier: Vec<(u64, u64)> =
+            fresh.iter().map(|range| (range.first.into(), end(range))).collect();
+        earlier.sort_unstable();
+        let mut next = u64::from(grant.first);
+        for (first, last) in earlier.into_iter().chain([(end(&grant), u64::MAX)]) {
+            let stop = first.min(end(&grant));
+            if stop > next {
+                fresh.push(SubRange { first: next as u32, count: (stop - next) as u32 });
+            }
+            next = next.max(last);
+        }
+    }
+    fresh
 }
 
 /// A line that is no grant grants nothing, as with newuidmap(1).
@@ -70,6 +90,18 @@ mod tests {
         let found = matching(text, |owner| asked.is(owner));
         let expected = [SubRange { first: 100_000, count: 65_536 }, SubRange { first: 300_000, count: 10 }];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn an_id_that_is_granted_twice_counts_once() {
+        let range = |first, count| SubRange { first, count };
+        assert_eq!(each_once(vec![range(10, 5), range(10, 5)]), [range(10, 5)]);
+        assert_eq!(each_once(vec![range(10, 5), range(8, 10)]), [range(10, 5), range(8, 2), range(15, 3)]);
+        assert_eq!(each_once(vec![range(0, 5), range(5, 5)]), [range(0, 5), range(5, 5)]);
+        assert_eq!(
+            each_once(vec![range(u32::MAX - 1, 1), range(0, 1)]),
+            [range(u32::MAX - 1, 1), range(0, 1)]
+        );
     }
 
     #[test]

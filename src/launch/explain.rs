@@ -106,9 +106,8 @@ fn user_namespace_refused(plain: Failure, because: impl Fn(&str) -> Failure) -> 
         [("uid_map", unistd::geteuid().as_raw(), "user"), ("gid_map", unistd::getegid().as_raw(), "group")]
     {
         let map = fs::read_to_string(format!("/proc/self/{file}")).ok();
-        if let Some(map) = map.and_then(|text| IdMap::from_kernel(&text))
-            && map.outside(id).is_none()
-        {
+        // A map that holds nothing is none.
+        if map.is_some_and(|text| IdMap::from_kernel(&text).is_none_or(|map| map.outside(id).is_none())) {
             return because(&format!("the caller's {what} id has no place in its own user namespace"));
         }
     }
@@ -179,6 +178,7 @@ pub fn step(step: &Step, errno: i32, plan: &Plan) -> Failure {
     let failure = Failure::errno(step.stage(), verb, object, errno);
     match (step, errno) {
         (Step::Carry(kinds), errno) => clone(errno, *kinds),
+        (Step::NewTime, Errno::ENOSPC) => in_place(errno, Kinds::NONE.with(Kind::Time)),
         (Step::Unshare(kinds), errno) => in_place(errno, *kinds),
         (Step::NewSession, Errno::EPERM) => failure
             .hint("seclude leads a process group, and its leader starts no session: without --exec it works"),
@@ -220,14 +220,14 @@ pub fn exec(errno: i32, detail: u32, plan: &Plan) -> Failure {
         };
     }
     match errno {
-        Errno::ENOENT if candidates.len() > 1 => {
+        Errno::ENOENT if !plan.exec.is_path => {
             let failure = because("no directory of PATH has it".to_string());
             match detail & UNSEARCHABLE {
                 0 => failure,
                 _ => failure.hint("a directory of PATH can't be searched by the command's user"),
             }
         }
-        Errno::EACCES if candidates.len() > 1 => {
+        Errno::EACCES if !plan.exec.is_path => {
             let path = tried.map(|path| shown(path.to_string_lossy().as_ref())).unwrap_or_default();
             because(format!("{path} is there, and may not be executed"))
         }

@@ -31,6 +31,7 @@ pub struct Image<'a> {
     pub(super) init_waits: bool,
     /// Whether nobody may trace the command before its exec.
     pub(super) undumpable: bool,
+    pub(super) sets_clocks: bool,
     /// /dev/null, where standard streams are turned to it.
     pub(super) null: RawFd,
     /// Room for the groups to be read back into.
@@ -99,6 +100,7 @@ impl<'a> Image<'a> {
             life: ends.life,
             parent_ends: ends.parent,
             init_waits: plan.lifetime.leftovers == Leftovers::Wait,
+            sets_clocks: plan.steps.iter().any(|step| matches!(step, Step::TimeOffsets(_))),
             undumpable: plan.steps.contains(&Step::Undumpable),
             reserved,
             groups: vec![0; groups + 1],

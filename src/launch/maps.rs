@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -18,11 +19,12 @@ use super::proc::read_whole;
 use crate::failure::{Cause, Failure, Stage, words};
 use crate::idmap::IdMap;
 use crate::plan::{MapPlan, MapWriter, Maps};
+use crate::sys;
 
 /// How long newuidmap may take.
 const HELPER_PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of its standard error that are kept.
-const HELPER_WORDS: u64 = 4096;
+const HELPER_WORDS: usize = 4096;
 
 /// Writes uid_map, setgroups "deny" if that is planned, and gid_map, of the process whose /proc directory is `dir`.
 pub fn write_all(maps: &Maps, dir: &OwnedFd, pid: &str) -> Result<(), Failure> {
@@ -81,7 +83,13 @@ fn differs(stage: Stage, name: &str, found: &str, planned: &str) -> Failure {
 fn run_helper(stage: Stage, program: &Path, pid: &str, map: &IdMap) -> Result<(), Failure> {
     let object = format!("{map} to {}", if stage == Stage::MapUid { "uid_map" } else { "gid_map" });
     let mut command = Command::new(program);
-    command.arg(pid).env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .arg(pid)
+        .env_clear()
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     for range in map.ranges() {
         command.args([range.inside, range.outside, range.count].map(|number| number.to_string()));
     }
@@ -107,27 +115,33 @@ fn run_helper(stage: Stage, program: &Path, pid: &str, map: &IdMap) -> Result<()
 
 /// Waits for the helper as long as it may take; `None`: it was killed for taking longer.
 fn finish(helper: &mut Child) -> std::io::Result<(Option<ExitStatus>, String)> {
-    let pid = Pid::from_raw(helper.id() as i32).expect("a child has a pid");
-    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+    let number = helper.id() as i32;
+    let pidfd = pidfd_open(Pid::from_raw(number).expect("a child has a pid"), PidfdFlags::empty())?;
     let deadline = Instant::now() + HELPER_PATIENCE;
     let mut pipe = helper.stderr.take().expect("piped");
-    let mut ended = false;
+    let (mut words, mut ended, mut listening) = (Vec::new(), false, true);
+    // What it says is read as it comes, so that it is never held up; whoever it may leave behind can hold the other end
+    // open, so the end of that is not waited for.
     while !ended && Instant::now() < deadline {
         let left = deadline.saturating_duration_since(Instant::now()).as_millis() as u16;
-        let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-        ended = poll(&mut fds, PollTimeout::from(left)).is_ok_and(|count| count > 0);
+        let mut fds =
+            [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN), PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut fds[..1 + usize::from(listening)], PollTimeout::from(left));
+        let [over, told] = fds.map(|fd| fd.any().unwrap_or(false));
+        ended = over;
+        if told {
+            let mut buffer = [0; HELPER_WORDS];
+            let count = pipe.read(&mut buffer)?;
+            let room = HELPER_WORDS - words.len();
+            words.extend_from_slice(&buffer[..count.min(room)]);
+            listening = count > 0;
+        }
     }
     if !ended {
+        // With whomever it has started.
+        let _ = sys::kill(-number, libc::SIGKILL);
         helper.kill()?;
     }
     let status = helper.wait()?;
-    // Whoever the helper may have left behind can hold the other end open, so only what is there is read.
-    let mut words = Vec::new();
-    let ready = poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO);
-    if ready.is_ok_and(|count| count > 0) {
-        let mut buffer = [0; HELPER_WORDS as usize];
-        let count = pipe.read(&mut buffer)?;
-        words.extend_from_slice(&buffer[..count]);
-    }
     Ok((ended.then_some(status), String::from_utf8_lossy(&words).into_owned()))
 }

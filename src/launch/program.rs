@@ -1,6 +1,6 @@
 //! Looks for the command before anything is cloned, where the caller sees what the command will see.
 
-use std::ffi::{CStr, OsString};
+use std::ffi::{CStr, CString, OsString};
 
 use nix::errno::Errno;
 use nix::sys::stat::{SFlag, stat};
@@ -18,7 +18,11 @@ pub fn find(exec: &Exec, command: &[OsString]) -> Result<(), Failure> {
         let cause = Cause::Because(errno, text.to_string());
         Failure { stage: Stage::Exec, verb: "execute", object: name.clone(), cause, hint: None }
     };
-    if let [path] = exec.candidates.as_slice() {
+    let look = |path: &CString| match exec.same_directory || path.to_bytes().starts_with(b"/") {
+        true => look(path),
+        false => Look::Possible,
+    };
+    if let ([path], true) = (exec.candidates.as_slice(), exec.is_path) {
         return match look(path) {
             Look::Absent => Err(failure(Errno::ENOENT, "there is no such file")),
             Look::Directory => Err(failure(Errno::EACCES, "it is a directory")),

@@ -30,8 +30,11 @@ pub struct Exec {
     pub candidates: Vec<CString>,
     pub argv: Vec<CString>,
     pub environment: Environment,
-    /// Whether the caller's own view of the paths is the command's.
+    /// Whether COMMAND is a path, and not a name to be looked for.
+    pub is_path: bool,
+    /// Whether the caller's own view of absolute paths, and of relative ones, is the command's.
     pub same_root: bool,
+    pub same_directory: bool,
     /// The signals that the command starts with blocked: the caller's.
     pub signal_mask: SigSet,
 }
@@ -63,11 +66,14 @@ pub(super) fn decide(request: &Request, host: &Host) -> Result<Exec, Failure> {
     }
     let joined = request.namespaces.join.iter().any(|spec| spec.kinds.has(crate::namespace::Kind::Mount));
     let same_root = request.namespaces.root.is_none() && !joined;
+    let same_directory = same_root && request.identity.chdir.is_none();
     Ok(Exec {
         candidates: candidates(program, path),
         argv,
         environment,
         same_root,
+        same_directory,
+        is_path: program.as_bytes().contains(&b'/'),
         signal_mask: host.signal_mask,
     })
 }
@@ -132,10 +138,11 @@ fn user_variables(host: &Host) -> [(&'static str, Option<OsString>); 4] {
 }
 
 fn set(list: &mut Variables, name: &OsStr, value: Option<OsString>) {
-    match (list.iter_mut().find(|(other, _)| other == name), value) {
-        (Some(variable), Some(value)) => variable.1 = value,
-        (None, Some(value)) => list.push((name.to_os_string(), value)),
-        (_, None) => list.retain(|(other, _)| other != name),
+    // Where an environment has it twice, programs differ in which one they read.
+    let at = list.iter().position(|(other, _)| other == name);
+    list.retain(|(other, _)| other != name);
+    if let Some(value) = value {
+        list.insert(at.unwrap_or(list.len()), (name.to_os_string(), value));
     }
 }
 

@@ -41,29 +41,44 @@ impl Identity {
         maps: Option<&Maps>,
     ) -> Result<Identity, Failure> {
         let Chosen { uid, gid, groups, forbidden, user_name } = chosen;
-        let inherited = host.denies_setgroups && !layout.joins(Kind::User);
-        let groups = match (groups, inherited || maps.is_some_and(|maps| maps.deny_setgroups)) {
-            (Wish::Keep, _) => Groups::Keep,
-            (Wish::Set { list, .. }, true) if !layout.enters_user() && list == host.groups => {
-                Groups::Set(list)
+        let space = host.joined.as_ref().filter(|_| layout.joins(Kind::User));
+        let inherited = space.map_or(host.denies_setgroups, |space| space.denies_setgroups);
+        let denied = inherited || maps.is_some_and(|maps| maps.deny_setgroups);
+        // Whose groups stay: the same user's still, or somebody else's who would have the caller's.
+        let outside = uid.and_then(|uid| match (maps, space) {
+            (Some(maps), _) => maps.uid.map.outside(uid),
+            (None, Some(space)) => space.uid.as_ref().and_then(|map| map.outside(uid)),
+            (None, None) => Some(uid),
+        });
+        let same_user = uid.is_none() || outside == Some(host.uids[1]);
+        // Who could not drop them anyway has only ids of its own to go to.
+        let delegated = layout.made.has(Kind::User) && !host.can(Capability::CAP_SETGID);
+        let groups = match groups {
+            Wish::Keep => Groups::Keep,
+            Wish::Set { list, .. } if !denied => Groups::Set(list),
+            Wish::Set { list, .. } if !layout.enters_user() && list == host.groups => Groups::Set(list),
+            Wish::Set { said: false, .. } if same_user || delegated || host.groups.is_empty() => {
+                Groups::Denied
             }
-            (Wish::Set { said: false, .. }, true) => Groups::Denied,
-            (Wish::Set { said: true, .. }, true) => {
-                let (rule, hint) = match (host.denies_setgroups, forbidden) {
-                    (true, _) => (
-                        "setgroups(2) is denied in the caller's own user namespace, and so in every one below it",
-                        "--groups keep leaves them",
-                    ),
-                    (_, true) => ("--setgroups deny forbids it", "--groups keep leaves them"),
-                    _ => (
-                        "setgroups(2) is denied in a user namespace whose gid map is the caller's own id",
-                        "--groups keep leaves them, or map gids that /etc/subgid grants",
-                    ),
+            Wish::Set { said, .. } => {
+                let rule = match (inherited, forbidden) {
+                    (true, _) if space.is_some() => {
+                        "setgroups(2) is denied in the user namespace that is joined"
+                    }
+                    (true, _) => {
+                        "setgroups(2) is denied in the caller's own user namespace, and so in every one below it"
+                    }
+                    (_, true) => "--setgroups deny forbids it",
+                    _ => "setgroups(2) is denied in a user namespace whose gid map is the caller's own id",
+                };
+                let hint = match (said, inherited || forbidden) {
+                    (true, false) => "--groups keep leaves them, or map gids that /etc/subgid grants",
+                    (true, true) => "--groups keep leaves them",
+                    (false, _) => "--groups keep lets another user have the caller's groups",
                 };
                 let failure = Failure::refused(Stage::Plan, "set", "the supplementary groups", rule);
                 return Err(failure.hint(hint));
             }
-            (Wish::Set { list, .. }, false) => Groups::Set(list),
         };
         if let Groups::Set(list) = &groups
             && list.len() > MAX_GROUPS
@@ -72,8 +87,15 @@ impl Identity {
             return Err(Failure::refused(Stage::Plan, "set", "the supplementary groups", rule));
         }
         let identity = Identity { uid, gid, groups, user_name };
-        if let Some(maps) = maps.filter(|_| layout.enters_user()) {
-            identity.held_by(maps, host)?;
+        match (maps, space) {
+            (Some(maps), _) => identity.held_by(maps, host)?,
+            (None, Some(space)) => {
+                identity.held_by_space("joined", space.uid.as_ref(), space.gid.as_ref())?
+            }
+            (None, None) => {
+                let (users, groups) = (&host.user_side.own_map, &host.group_side.own_map);
+                identity.held_by_space("caller's own", users.as_ref(), groups.as_ref())?;
+            }
         }
         Ok(identity)
     }
@@ -99,6 +121,33 @@ impl Identity {
         match list.iter().find(|gid| gids.outside(**gid).is_none()) {
             Some(gid) => Err(gid_missing("supplementary gid", *gid)),
             None => Ok(()),
+        }
+    }
+
+    /// A user namespace that is there already holds what it holds; of one that can't be looked at, nothing is said.
+    fn held_by_space(&self, whose: &str, uids: Option<&IdMap>, gids: Option<&IdMap>) -> Result<(), Failure> {
+        let refuse = |what: &str, unheld, inside: u32, map: &IdMap| {
+            let object = format!("{what} {inside}");
+            let failure = Failure {
+                stage: Stage::Plan,
+                verb: "become",
+                object,
+                cause: Cause::Unheld(unheld),
+                hint: None,
+            };
+            Err(failure.hint(format!("the {whose} user namespace holds {map}")))
+        };
+        let lacks = |map: Option<&IdMap>, id: u32| map.is_some_and(|map| map.outside(id).is_none());
+        let groups = match &self.groups {
+            Groups::Set(list) => list.as_slice(),
+            _ => &[],
+        };
+        let missing = groups.iter().find(|gid| lacks(gids, **gid));
+        match (uids, gids, self.uid, self.gid, missing) {
+            (Some(map), _, Some(uid), ..) if lacks(uids, uid) => refuse("uid", Unheld::Uid(uid), uid, map),
+            (_, Some(map), _, Some(gid), _) if lacks(gids, gid) => refuse("gid", Unheld::Gid(gid), gid, map),
+            (_, Some(map), _, _, Some(gid)) => refuse("supplementary gid", Unheld::Gid(*gid), *gid, map),
+            _ => Ok(()),
         }
     }
 
@@ -165,5 +214,9 @@ fn not_kept(what: &str, own: u32, map: &IdMap) -> Failure {
     let rule =
         format!("the command keeps the caller's {what}, which no range holds in the OUTSIDE column: {map}");
     let failure = Failure::refused(Stage::Plan, "keep", format!("{what} {own}"), rule);
-    failure.hint(format!("choose one with --user, or add --map-{what} self"))
+    match map.outside(own) {
+        None => failure.hint(format!("choose one with --user, or add --map-{what} self")),
+        // The id is another's inside.
+        Some(_) => failure.hint("choose one with --user and its group"),
+    }
 }

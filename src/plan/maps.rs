@@ -116,8 +116,17 @@ impl Which<'_> {
     /// The map that was asked for, or the default, which holds `taken`, the ids that the command takes.
     fn map(&self, specs: &[&MapSpec], taken: &[u32]) -> Result<Unwritten, Failure> {
         let ranges = if specs.is_empty() { self.default_ranges(taken)? } else { self.asked_ranges(specs)? };
-        let map = IdMap::new(ranges);
-        map.map(Unwritten).map_err(|rule| Failure::refused(Stage::Plan, "take", self.option, rule))
+        let object =
+            if specs.is_empty() { format!("the {}s of the user", self.what) } else { self.option.into() };
+        IdMap::new(ranges).map(Unwritten).map_err(|rule| {
+            let verb = if specs.is_empty() { "map" } else { "take" };
+            let failure = Failure::refused(Stage::Plan, verb, object, rule);
+            if specs.is_empty() {
+                failure.hint("--map all maps every id, --groups none or LIST takes fewer")
+            } else {
+                failure
+            }
+        })
     }
 
     fn default_ranges(&self, taken: &[u32]) -> Result<Vec<IdRange>, Failure> {
@@ -247,8 +256,19 @@ impl Unwritten {
     }
 }
 
+/// Whether the lines together hold all of the range, as newuidmap(1) reads them.
 fn granted(range: &IdRange, grants: &[SubRange]) -> bool {
-    grants.iter().any(|grant| covers(grant.first, grant.first.saturating_add(grant.count - 1), range))
+    let mut spans: Vec<(u32, u32)> =
+        grants.iter().map(|grant| (grant.first, grant.first.saturating_add(grant.count - 1))).collect();
+    spans.sort_unstable();
+    let mut whole: Vec<(u32, u32)> = Vec::new();
+    for (first, last) in spans {
+        match whole.last_mut() {
+            Some((_, before)) if first <= before.saturating_add(1) => *before = last.max(*before),
+            _ => whole.push((first, last)),
+        }
+    }
+    whole.into_iter().any(|(first, last)| covers(first, last, range))
 }
 
 fn covers(first: u32, last: u32, range: &IdRange) -> bool {

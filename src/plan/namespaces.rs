@@ -175,6 +175,15 @@ impl Layout {
             let remedy = "join the user namespace that owns them as well: --join user,…=PID";
             need(Capability::CAP_SYS_ADMIN, format!("join {kinds} namespaces"), remedy);
         }
+        if self.made.has(Kind::Net) && !self.enters_user() {
+            need(Capability::CAP_NET_ADMIN, "bring up the loopback interface".to_string(), around);
+        }
+        if !request.namespaces.time_offset.is_empty() && !self.enters_user() {
+            need(Capability::CAP_SYS_TIME, "set the clocks of a new time namespace".to_string(), around);
+        }
+        if self.joins(Kind::Mount) && !self.joins(Kind::User) {
+            need(Capability::CAP_SYS_CHROOT, "join a mount namespace".to_string(), "");
+        }
         if !self.persist.is_empty() {
             need(Capability::CAP_SYS_ADMIN, "bind a namespace to a path".to_string(), "");
         }
@@ -247,8 +256,11 @@ fn check(request: &Request, made: Kinds, joined: &[(Kind, JoinTarget)]) -> Resul
     for (index, spec) in asked.persist.iter().enumerate() {
         let object = format!("--persist {}={}", spec.kind, shown(&spec.path));
         refuse_unless(made.has(spec.kind), object.clone(), "only a namespace that is made can be kept")?;
-        let again = asked.persist[..index].iter().any(|other| other.kind == spec.kind);
-        refuse_unless(!again, object, "a namespace is kept at one path")?;
+        let before = &asked.persist[..index];
+        let again = before.iter().any(|other| other.kind == spec.kind);
+        refuse_unless(!again, object.clone(), "a namespace is kept at one path")?;
+        let taken = before.iter().any(|other| other.path == spec.path);
+        refuse_unless(!taken, object, "a path keeps one namespace")?;
     }
     Ok(())
 }

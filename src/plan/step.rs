@@ -1,7 +1,8 @@
 //! The steps of a child between its release and the exec: each as data, with its stage and its words. It does none of them.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fmt::{self, Display};
+use std::os::unix::ffi::OsStrExt;
 
 use crate::failure::{Stage, shown};
 use crate::namespace::{Kind, Kinds};
@@ -51,7 +52,7 @@ pub enum Step {
     /// The working directory is below the new root.
     InsideRoot,
     Bounding,
-    /// In ascending order, each once: as the kernel gives them back.
+    /// In ascending order, each once.
     Groups(Vec<u32>),
     Gid(u32),
     Uid(u32),
@@ -96,7 +97,7 @@ impl Step {
 
     /// The step as a verb and its object: `mount`, `a fresh procfs on /proc`.
     pub fn words(&self) -> (&'static str, String) {
-        let text = |text: &CString| shown(text.to_string_lossy().as_ref());
+        let text = |text: &CString| shown(OsStr::from_bytes(text.to_bytes()));
         match self {
             Step::Undumpable => ("become", "undumpable".to_string()),
             Step::Join { kind, target } => {
@@ -113,7 +114,10 @@ impl Step {
             Step::Hostname(name) => ("set", format!("the host name to {}", text(name))),
             Step::Domainname(name) => ("set", format!("the domain name to {}", text(name))),
             Step::Propagation(how) => ("make", format!("all mounts {}", propagation_word(*how))),
-            Step::Pivot(dir) | Step::Chroot(dir) => ("change the root to", text(dir)),
+            Step::Pivot(dir) => ("change the root to", text(dir)),
+            Step::Chroot(dir) => {
+                ("change the root to", format!("{} by chroot, which holds nobody", text(dir)))
+            }
             Step::MountProc(dir) => ("mount", format!("a fresh procfs on {}", text(dir))),
             Step::LeaveOldRoot => ("unmount", "the old root".to_string()),
             Step::NewSession => ("start", "a session of its own".to_string()),

@@ -88,9 +88,10 @@ pub fn read(
         }
     }
     let program = OsString::from("seclude");
-    let alone = [&program].into_iter().chain(&options).cloned().chain(["--".into(), "x".into()]);
-    if let Err(error) = definition.try_get_matches_from_mut(alone) {
-        let failure = super::usage::failure(&error);
+    let alone: Vec<OsString> =
+        [&program].into_iter().chain(&options).cloned().chain(["--".into(), "x".into()]).collect();
+    if let Err(error) = definition.try_get_matches_from_mut(&alone) {
+        let failure = super::usage::failure(&error, &alone);
         return Err(Failure {
             stage: Stage::Config,
             object: format!("{} of {}", failure.object, shown(path)),

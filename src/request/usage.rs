@@ -1,13 +1,15 @@
 //! Says clap's errors in the house's voice: one line, the option and the rule, escaped. It judges nothing.
 
 use std::error::Error as _;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::failure::{Failure, Stage, shown};
 
-/// The failure that a usage error is.
-pub fn failure(error: &clap::Error) -> Failure {
+/// The failure that a usage error in these words is.
+pub fn failure(error: &clap::Error, words: &[OsString]) -> Failure {
     let option = text(error, ContextKind::InvalidArg).map(|arg| option_word(&arg));
     let value = text(error, ContextKind::InvalidValue);
     let object = match (&option, &value) {
@@ -34,8 +36,8 @@ pub fn failure(error: &clap::Error) -> Failure {
             }
         }
         ErrorKind::InvalidValue if value.as_deref().unwrap_or_default().is_empty() => {
-            let wanted = value_name(error).unwrap_or_else(|| "a value".to_string());
-            refuse("take", &object, format!("it needs a value, {wanted}"))
+            let wanted = value_name(error).map(|name| format!(", {name}")).unwrap_or_default();
+            refuse("take", &object, format!("it needs a value{wanted}"))
         }
         ErrorKind::InvalidValue => {
             let values = text(error, ContextKind::ValidValue).unwrap_or_default();
@@ -48,7 +50,14 @@ pub fn failure(error: &clap::Error) -> Failure {
         }
         ErrorKind::TooManyValues => refuse("take", &object, "it takes no value".to_string()),
         ErrorKind::NoEquals => refuse("take", &object, "its value follows an =".to_string()),
-        ErrorKind::InvalidUtf8 => refuse("take", &object, "it is not UTF-8".to_string()),
+        // The library does not say which it was.
+        ErrorKind::InvalidUtf8 => {
+            let at = words.iter().position(|word| word.to_str().is_none()).unwrap_or_default();
+            let option = words[..at].last().filter(|_| !words[at].as_bytes().starts_with(b"-")).map(shown);
+            let value = words.get(at).map(shown);
+            let object = option.into_iter().chain(value).collect::<Vec<_>>().join(" ");
+            refuse("take", &object, "it is not UTF-8".to_string())
+        }
         kind => refuse("take", &object, kind.as_str().unwrap_or("it is not understood").to_string()),
     };
     match suggestion(error) {

@@ -114,6 +114,7 @@ fn it_needs_no_privilege_and_says_which_are_missing() {
         seen.out.lines().skip_while(|line| !line.starts_with("needs")).map(|line| &line[12..]).collect();
     let expected = [
         "CAP_SYS_ADMIN to make a new net namespace: missing",
+        "CAP_NET_ADMIN to bring up the loopback interface: missing",
         "CAP_SYS_CHROOT to change the root: missing",
         "CAP_SETUID to become uid 65534 (nobody): missing",
         "CAP_SETGID to become gid 65534: missing",

@@ -32,6 +32,7 @@ fn plain() -> Host {
         user_side: side.clone(),
         group_side: side,
         denies_setgroups: false,
+        joined: None,
         account: None,
         environment: vec![("PATH".into(), "/usr/bin:/bin".into()), ("HOME".into(), "/home/me".into())],
         open: Vec::new(),

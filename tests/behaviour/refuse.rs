@@ -116,10 +116,10 @@ fn what_goes_only_with_something_else_says_so() {
     plan(&twice, "--time-offset monotonic=2", "a clock is set once");
     let mount = "it is of a new mount namespace: add --unshare mount";
     plan(&["--propagation", "slave"], "--propagation slave", mount);
-    plan(&["--mount-proc"], "--mount-proc=/proc", "it shows a new pid namespace: add --unshare pid");
+    plan(&["--mount-proc"], "--mount-proc", "it shows a new pid namespace: add --unshare pid");
     plan(
         &["-n", "pid", "--mount-proc"],
-        "--mount-proc=/proc",
+        "--mount-proc",
         "it would cover the caller's /proc: add --unshare mount",
     );
     let absolute = "its place is an absolute path inside the root";
@@ -180,8 +180,7 @@ fn seclude_refuses_to_run_with_privilege_of_its_file() {
     }
     let copy = scratch("secure").join("seclude");
     copied(seclude(), &copy);
-    let rule =
-        "its file gives it privilege that its caller does not have, and its options would give that away";
+    let rule = "its file, or a real id that is not the effective one, gives it privilege that its caller may lack, and its options would give that away";
     let err = format!("seclude: usage: cannot run set-uid, set-gid or with file capabilities: {rule}\n");
     let run = |copy: &std::path::Path| {
         use std::os::unix::process::CommandExt;

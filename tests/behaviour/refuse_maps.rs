@@ -122,9 +122,7 @@ fn an_id_that_the_caller_keeps_has_to_be_held_outside() {
     let rule = "the command keeps the caller's uid, which no range holds in the OUTSIDE column: 0:100000:10";
     refused(
         &["--map-uid", "0:100000:10"],
-        &format!(
-            "plan: cannot keep uid 0: {rule}\nseclude: hint: choose one with --user, or add --map-uid self"
-        ),
+        &format!("plan: cannot keep uid 0: {rule}\nseclude: hint: choose one with --user and its group"),
     );
 }
 

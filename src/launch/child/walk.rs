@@ -21,6 +21,8 @@ use crate::request::namespaces::Propagation;
 /// What one step leaves for a later one.
 pub struct Walk {
     join: usize,
+    /// The file that sets the clocks, where it had to be opened early.
+    clocks: c_long,
     /// A chdir that was refused, to be tried again.
     chdir: *const c_char,
     /// Device and inode of the new root.
@@ -29,7 +31,7 @@ pub struct Walk {
 
 impl Walk {
     pub fn new() -> Walk {
-        Walk { join: 0, chdir: ptr::null(), root: (0, 0) }
+        Walk { join: 0, clocks: -1, chdir: ptr::null(), root: (0, 0) }
     }
 
     /// # Safety
@@ -45,6 +47,12 @@ impl Walk {
         unsafe {
             match step {
                 Step::Undumpable => {
+                    // Afterwards the file is root's.
+                    if image.sets_clocks {
+                        let path = c"self/timens_offsets".as_ptr();
+                        let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+                        self.clocks = check(libc::syscall(libc::SYS_openat, image.proc, path, flags, 0))?;
+                    }
                     prctl(libc::PR_SET_DUMPABLE, 0, 0)?;
                     expect(prctl(libc::PR_GET_DUMPABLE, 0, 0)? == 0)
                 }
@@ -71,7 +79,10 @@ impl Walk {
                 Step::TimeOffsets(text) => {
                     let path = c"self/timens_offsets".as_ptr();
                     let flags = libc::O_WRONLY | libc::O_CLOEXEC;
-                    let fd = check(libc::syscall(libc::SYS_openat, image.proc, path, flags, 0))?;
+                    let fd = match self.clocks {
+                        -1 => check(libc::syscall(libc::SYS_openat, image.proc, path, flags, 0))?,
+                        open => open,
+                    };
                     let bytes = text.to_bytes();
                     let written = check(libc::syscall(libc::SYS_write, fd, bytes.as_ptr(), bytes.len()));
                     libc::syscall(libc::SYS_close, fd);
