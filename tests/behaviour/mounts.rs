@@ -13,7 +13,7 @@ fn a_fresh_proc_shows_the_new_pid_namespace_alone() {
     let options = ["-q", "-n", "user,pid,mount", "--user", "0:0", "--mount-proc"];
     let seen =
         sh(&options, "echo /proc/[0-9]*; readlink /proc/self; grep -c ' /proc proc ' /proc/self/mounts");
-    assert_eq!(seen.out.lines().next(), Some("/proc/1"), "{seen:?}");
+    assert_eq!(seen.out.lines().next(), Some("/proc/1 /proc/2"), "{seen:?}");
     let mounts = sh(&options, "sed -n 's/^proc \\/proc proc //p' /proc/self/mounts | tail -1").out;
     assert!(mounts.starts_with("rw,nosuid,nodev,noexec,relatime"), "{mounts}");
 }
@@ -27,7 +27,7 @@ fn a_fresh_proc_goes_where_it_is_asked() {
     let option = format!("--mount-proc={}", dir.display());
     let script = format!("echo {}/[0-9]*; [ -d /proc/self/task ] && echo old", dir.display());
     let seen = sh(&["-q", "-n", "user,pid,mount", "--user", "0:0", &option], &script);
-    assert_eq!(seen.out, format!("{}/1\n", dir.display()) + "old\n", "{seen:?}");
+    assert_eq!(seen.out, format!("{0}/1 {0}/2\nold\n", dir.display()), "{seen:?}");
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "nothing of it is seen outside");
 }
 
@@ -89,7 +89,8 @@ fn a_pivoted_root_leaves_nothing_of_the_old_one() {
     );
     let seen = in_tree(&tree, &run);
     assert_eq!(
-        seen.out, "the new root/\n/bin /here /lib /lib64 /proc /tmp /usr\n/ /proc\n1\nhere\n/proc/1\n",
+        seen.out,
+        "the new root/\n/bin /here /lib /lib64 /proc /tmp /usr\n/ /proc\n1\nhere\n/proc/1 /proc/2\n",
         "{seen:?}"
     );
 }

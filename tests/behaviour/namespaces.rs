@@ -110,12 +110,14 @@ fn all_of_a_process_is_joined_and_its_init_is_a_neighbour() {
     }
     let mut host = live(&["-n", "all", "--user", "0:0", "--mount-proc"], "echo up; read x");
     assert_eq!(host.line(), "up");
-    let seen =
-        sh(&["--join", &format!("all={}", host.real)], "tr '\\0' ' ' < /proc/1/cmdline; id -u; echo $$");
+    let seen = sh(
+        &["--join", &format!("all={}", host.real)],
+        "cat /proc/1/comm; tr '\\0' ' ' < /proc/2/cmdline; id -u; echo $$",
+    );
     let lines: Vec<&str> = seen.out.lines().collect();
-    assert_eq!(lines[0], "sh -c echo up; read x 0");
-    assert_ne!(lines[1], "1");
-    assert!(seen.err.ends_with(&format!("isolated pid {}\n", lines[1])), "{seen:?}");
+    assert_eq!(lines[..2], ["seclude", "sh -c echo up; read x 0"], "{seen:?}");
+    assert!(lines[2].parse::<i32>().unwrap() > 2, "{seen:?}");
+    assert!(seen.err.ends_with(&format!("isolated pid {}\n", lines[2])), "{seen:?}");
 }
 
 #[test]
@@ -133,7 +135,7 @@ fn new_kinds_are_made_beside_joined_ones() {
     let lines: Vec<&str> = seen.out.lines().collect();
     assert_eq!(new_kinds(&lines[..8].join("\n")), ["user", "pid", "net", "uts"], "{seen:?}");
     assert_eq!((lines[0], lines[3]), (host.namespace("user").as_str(), host.namespace("net").as_str()));
-    assert_eq!(lines[8..], ["beside", "1"]);
+    assert_eq!(lines[8..], ["beside", "2"]);
 }
 
 #[test]

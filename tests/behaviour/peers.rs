@@ -84,7 +84,7 @@ fn pid_1_with_a_fresh_proc_is_that_of_unshare() {
     }
     equal(
         "unshare --map-root-user --pid --mount --fork --mount-proc",
-        "-n user,pid,mount --user 0:0 --setgroups deny --groups keep --mount-proc",
+        "-n user,pid,mount --as-pid1 --user 0:0 --setgroups deny --groups keep --mount-proc",
         &format!("echo $$ $PPID; echo /proc/[0-9]*; grep -c ' /proc proc ' /proc/self/mounts; {LOOK}"),
     );
 }

@@ -44,6 +44,8 @@ gid map     0:0:1
 setgroups   allowed
 user        uid 0, gid 0
 groups      none
+life        what outlives the command becomes seclude's
+            leftovers: leave
 steps       bring up the loopback interface
             set the host name to x
             set the file mode mask to 0027
@@ -100,7 +102,10 @@ fn the_plan_is_one_record_as_json() {
         plan,
         json!({ "seclude": 1, "event": "plan", "command": ["true"], "candidates": ["/usr/bin/true", "/bin/true"],
                 "namespaces": { "made": ["net"], "joined": [], "persisted": [] }, "maps": null, "uid": 7, "gid": 8,
-                "groups": [], "steps": null, "needs": null })
+                "groups": [], "containment": "subreaper",
+                "lifetime": { "model": "fork", "timeout_us": null, "kill_after_us": 5_000_000, "stop_signal": "SIGTERM",
+                              "leftovers": "leave", "die_with_parent": false, "daemon": false, "pid_file": null },
+                "steps": null, "needs": null })
     );
 }
 

@@ -212,12 +212,14 @@ fn mounts_come_in_the_order_propagation_root_proc_and_the_old_root_goes_last() {
     let plan = planned(&words, &numbered(root(), 0));
     let steps: Vec<String> = plan.steps.iter().map(Step::to_string).collect();
     let expected = [
+        "start init as PID 1, and the command's process",
         "make all mounts private",
         "change the root to /srv",
         "mount a fresh procfs on /proc",
         "unmount the old root",
+        "start a process group of its own",
     ];
-    assert_eq!(steps[..4], expected);
+    assert_eq!(steps[..6], expected);
 }
 
 #[test]

@@ -63,9 +63,9 @@ fn the_main_job_is_the_one_of_the_readme() {
         .find_map(|line| line.strip_prefix("cargo run --release -- "))
         .expect("it has the main job");
     let seen = finish(Command::new("sh").args(["-euc", &format!("{} {line}", seclude().display())]));
-    assert_eq!((seen.status, seen.out.as_str()), (Some(0), "0\n1\n3\n"));
+    assert_eq!((seen.status, seen.out.as_str()), (Some(0), "0\n2\n4\n"));
     assert!(
-        seen.err.starts_with("seclude: sh: real pid ") && seen.err.ends_with(", isolated pid 1\n"),
+        seen.err.starts_with("seclude: sh: real pid ") && seen.err.ends_with(", isolated pid 2\n"),
         "{}",
         seen.err
     );

@@ -65,7 +65,7 @@ fn both_pids_and_that_of_seclude_are_the_kernel_s() {
     let started = &records(&fs::read_to_string(&file).unwrap())[0];
     // The status is that of grep, whose parent outside is the shell.
     let words: Vec<&str> = seen.out.split_whitespace().collect();
-    assert_eq!((words[0], &started["isolated_pid"]), ("1", &json!(1)), "{seen:?}");
+    assert_eq!((words[0], &started["isolated_pid"]), ("2", &json!(2)), "{seen:?}");
     let parent: Value = serde_json::from_str(words[2]).unwrap();
     assert_eq!(started["real_pid"], parent, "{seen:?}");
     let mut job = live(&[], "read x");

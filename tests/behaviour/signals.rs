@@ -27,7 +27,10 @@ fn counting() -> String {
 }
 
 fn counted_once(options: &[&str]) {
-    let mut job = live_of(Command::new(seclude()).args(options).args(["bash", "-c", &counting()]));
+    // Within the grace the second of INT and TERM would end it.
+    let mut command = Command::new(seclude());
+    command.args(["--kill-after", "0"]).args(options).args(["bash", "-c", &counting()]);
+    let mut job = live_of(&mut command);
     assert_eq!(job.line(), "ready");
     for (signal, name) in PASSED {
         job.signal(signal);
@@ -45,9 +48,10 @@ fn each_signal_that_is_passed_on_reaches_the_command_once() {
 }
 
 #[test]
-fn each_reaches_a_command_that_is_pid_1_of_its_namespace() {
+fn each_reaches_a_command_below_an_init_and_one_that_is_pid_1() {
     if can(&["userns"]) {
         counted_once(&["-n", "user,pid,mount", "--user", "0:0", "--mount-proc"]);
+        counted_once(&["-n", "user,pid,mount", "--as-pid1", "--user", "0:0", "--mount-proc"]);
     }
 }
 
