@@ -2,6 +2,8 @@
 
 #[path = "machine/mod.rs"]
 mod machine;
+#[path = "matrix/lifetime.rs"]
+mod lifetime;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -51,19 +53,19 @@ const ROWS: &[Row] = &[
     ("-n user --user 1234:1235", IDS, ["ok 1234 1235", "ok 1234 1235", "ok 1234 1235", "125 clone"]),
     ("-n user --user 0:0 --groups 7", IDS, ["ok 0 0", "125 plan", "125 plan", "125 plan"]),
     ("-n mount", IDS, ["ok 0 0", "125 plan", "125 plan", "ok 0 0"]),
-    ("-n pid", FIRST, ["ok 1", "125 plan", "125 plan", "ok 1"]),
+    ("-n pid", FIRST, ["ok 2", "125 plan", "125 plan", "ok 2"]),
     ("-n net", ROUTES, ["ok 0", "125 plan", "125 plan", "ok 0"]),
     ("-n uts --hostname box", "uname -n", ["ok box", "125 plan", "125 plan", "ok box"]),
     ("-n ipc", IDS, ["ok 0 0", "125 plan", "125 plan", "ok 0 0"]),
     ("-n cgroup", IDS, ["ok 0 0", "125 plan", "125 plan", "ok 0 0"]),
     ("-n time --time-offset boottime=9", CLOCKS, [AHEAD, "125 plan", "125 plan", AHEAD]),
     ("-n user,mount --user 0:0", IDS, ["ok 0 0", "ok 0 0", "ok 0 0", "125 clone"]),
-    ("-n user,pid --user 0:0", FIRST, ["ok 1", "ok 1", "ok 1", "125 clone"]),
+    ("-n user,pid --user 0:0", FIRST, ["ok 2", "ok 2", "ok 2", "125 clone"]),
     ("-n user,net --user 0:0", ROUTES, ["ok 0", "ok 0", "ok 0", "125 clone"]),
     ("-n user,uts --user 0:0 --hostname box", "uname -n", ["ok box", "ok box", "ok box", "125 clone"]),
     ("-n user,ipc,cgroup --user 0:0", IDS, ["ok 0 0", "ok 0 0", "ok 0 0", "125 clone"]),
     ("-n user,time --user 0:0 --time-offset boottime=9", CLOCKS, [AHEAD, AHEAD, AHEAD, "125 clone"]),
-    ("-n all --user 0:0", FIRST, ["ok 1", "ok 1", "ok 1", "125 clone"]),
+    ("-n all --user 0:0", FIRST, ["ok 2", "ok 2", "ok 2", "125 clone"]),
     ("--map self", UID_MAP, ["ok 0 0 1", "ok {uid} {uid} 1", "ok {uid} {uid} 1", "125 clone"]),
     ("--map auto --user 0:0", UID_MAP, ["125 plan", "ok 0 {grant} 65536", "125 plan", "125 plan"]),
     ("--map auto --user 7:8 --groups 9", "id -u; id -G", ["125 plan", "ok 7 8 9", "125 plan", "125 plan"]),
@@ -84,7 +86,7 @@ const ROWS: &[Row] = &[
     (
         "-n user,pid,mount --user 0:0 --mount-proc",
         "echo /proc/[0-9]*",
-        ["ok /proc/1", "ok /proc/1", "ok /proc/1", "125 clone"],
+        ["ok /proc/1 /proc/2", "ok /proc/1 /proc/2", "ok /proc/1 /proc/2", "125 clone"],
     ),
     ("-n pid --mount-proc", FIRST, ["125 plan", "125 plan", "125 plan", "125 plan"]),
     ("-n user,mount --user 0:0 --root {dir} -- /none", "", ["127 exec", "127 exec", "127 exec", "125 clone"]),
@@ -154,7 +156,7 @@ fn a_launch_within_a_launch_within_a_launch_works_without_privilege() {
     args.pop();
     args.extend(["sh", "-c", "id -u; echo /proc/[0-9]*"]);
     let outcome = if machine::is_root() { machine::call_as(STRANGER, &args) } else { machine::call(&args) };
-    assert_eq!((cell(&outcome), outcome.err), ("ok 0 /proc/1".to_string(), String::new()));
+    assert_eq!((cell(&outcome), outcome.err), ("ok 0 /proc/1 /proc/2".to_string(), String::new()));
 }
 
 fn judge(who: Who, column: usize, [uid, gid]: [u32; 2]) {
@@ -167,7 +169,7 @@ fn judge(who: Who, column: usize, [uid, gid]: [u32; 2]) {
         text.replace("{grant}", &grant).replace("{pid}", &holder).replace("{dir}", dir)
     };
     let mut wrong = Vec::new();
-    for (options, show, cells) in ROWS {
+    for (options, show, cells) in ROWS.iter().chain(lifetime::ROWS) {
         let line = fill(options);
         let mut args: Vec<&str> = line.split_whitespace().collect();
         if !show.is_empty() {
@@ -180,7 +182,13 @@ fn judge(who: Who, column: usize, [uid, gid]: [u32; 2]) {
                 .push(format!("{options:?}: expected {expected:?}, found {found:?}: {}", outcome.err.trim()));
         }
     }
-    assert!(wrong.is_empty(), "{} of {} for {who:?}:\n{}", wrong.len(), ROWS.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} for {who:?}:\n{}",
+        wrong.len(),
+        ROWS.len() + lifetime::ROWS.len(),
+        wrong.join("\n")
+    );
 }
 
 /// The first id that /etc/subuid grants a user.
