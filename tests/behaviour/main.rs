@@ -12,6 +12,7 @@ mod mounts;
 mod namespaces;
 mod peers;
 mod plan;
+mod plan_lifetime;
 mod plan_rules;
 mod readme;
 mod refuse;

@@ -182,3 +182,67 @@ fn it_goes_where_reports_go() {
     let err = "seclude: report: cannot write the report: No space left on device (ENOSPC)\n";
     assert_eq!(seen.seen(), (Some(125), "", err));
 }
+
+#[test]
+fn the_life_of_the_command_has_a_row() {
+    let life = |options: &[&str]| {
+        let seen = call(&[&["--dry-run"], options, &["true"]].concat());
+        let rows = seen
+            .out
+            .lines()
+            .skip_while(|line| !line.starts_with("life "))
+            .take_while(|line| !line.starts_with("steps "));
+        rows.map(|line| line[12..].to_string()).collect::<Vec<_>>()
+    };
+    let pid = ["-n", "user,pid", "--user", "0:0"];
+    assert_eq!(life(&[]), ["what outlives the command becomes seclude's", "leftovers: leave"]);
+    assert_eq!(life(&pid), ["an init is PID 1; all end with it, and it with seclude", "leftovers: kill"]);
+    assert_eq!(
+        life(&[&pid[..], &["--as-pid1"]].concat()),
+        ["the command is PID 1; all end with it, and it with seclude", "leftovers: kill"]
+    );
+    assert_eq!(
+        life(&["--join", "user,pid=1"]),
+        ["what outlives the command is out of seclude's hands", "leftovers: leave"]
+    );
+    assert_eq!(life(&["--exec"]), ["seclude becomes the command, and no parent stays"]);
+    let caller = std::process::id();
+    assert_eq!(
+        life(&[
+            "--leftovers",
+            "wait",
+            "--timeout",
+            "90",
+            "--kill-after",
+            "0.25",
+            "--stop-signal",
+            "rtmin+2",
+            "--die-with-parent"
+        ]),
+        [
+            "what outlives the command becomes seclude's",
+            "leftovers: wait",
+            "ended after 90.00 s by SIGRTMIN+2, and killed 250.0 ms later",
+            &format!("ended with the caller, process {caller}"),
+        ]
+    );
+    assert_eq!(life(&["--daemon", "--pid-file", "a\nb"])[2..], ["in the background", "pid file a\\nb"]);
+}
+
+#[test]
+fn the_life_of_the_command_is_an_object_of_the_record() {
+    let told = |options: &[&str]| {
+        let seen = call(&[&["--dry-run", "--report", "json"], options, &["true"]].concat());
+        let plan: Value = serde_json::from_str(&seen.out).unwrap();
+        (plan["containment"].clone(), plan["lifetime"].clone())
+    };
+    let words =
+        ["--timeout", "1.5", "--kill-after", "2m", "--stop-signal", "int", "--pid-file", "x", "--daemon"];
+    let life = json!({ "model": "init", "timeout_us": 1_500_000, "kill_after_us": 120_000_000, "stop_signal": "SIGINT",
+                       "leftovers": "wait", "die_with_parent": false, "daemon": true, "pid_file": "x" });
+    let pid = ["-n", "user,pid", "--user", "0:0", "--leftovers", "wait"];
+    assert_eq!(told(&[&pid[..], &words].concat()), (json!("pidns"), life));
+    let (containment, life) = told(&["--exec"]);
+    assert_eq!((containment, &life["model"]), (json!("none"), &json!("exec")));
+    assert_eq!(told(&["--die-with-parent"]).1["die_with_parent"], json!(true));
+}

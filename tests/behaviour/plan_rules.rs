@@ -12,7 +12,7 @@ use seclude::namespace::{Kind, Kinds};
 use seclude::plan::{Groups, MapWriter, Plan, Step};
 use seclude::request::{Asked, Request, read};
 
-fn asked(words: &[&str]) -> Request {
+pub fn asked(words: &[&str]) -> Request {
     let args: Vec<OsString> = ["seclude"].iter().chain(words).map(OsString::from).collect();
     match read(&args) {
         Ok(Asked::Request(request)) => *request,
@@ -21,7 +21,7 @@ fn asked(words: &[&str]) -> Request {
 }
 
 /// A user 1000 without privilege or grants.
-fn plain() -> Host {
+pub fn plain() -> Host {
     let everything = IdMap::new(vec![IdRange { inside: 0, outside: 0, count: u32::MAX }]).unwrap();
     let side = Side { own_map: Some(everything), ..Side::default() };
     Host {
@@ -53,21 +53,21 @@ fn granted() -> Host {
     host
 }
 
-fn root() -> Host {
+pub fn root() -> Host {
     let capabilities = caps::all().into_iter().collect();
     Host { uids: [0; 3], gids: [0; 3], groups: vec![0], capabilities, ..plain() }
 }
 
 /// The account that `--user UID:GID` is: no database was asked.
-fn numbered(host: Host, uid: u32) -> Host {
+pub fn numbered(host: Host, uid: u32) -> Host {
     Host { account: Some(Account { uid, entry: None, groups: None }), ..host }
 }
 
-fn plan(words: &[&str], host: &Host) -> Result<Plan, Failure> {
+pub fn plan(words: &[&str], host: &Host) -> Result<Plan, Failure> {
     Plan::new(&asked(words), host)
 }
 
-fn planned(words: &[&str], host: &Host) -> Plan {
+pub fn planned(words: &[&str], host: &Host) -> Plan {
     plan(words, host).unwrap_or_else(|failure| panic!("{words:?}: {failure}"))
 }
 
