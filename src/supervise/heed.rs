@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-use super::watch::{Watch, failed};
+use super::watch::{Watch, bit, failed};
 use super::{EndedBy, leftovers};
 use crate::failure::Failure;
 use crate::launch::Scope;
@@ -40,15 +40,15 @@ impl Watch<'_> {
             _ if by_terminal && !own_group => return Ok(()),
             libc::SIGTERM | libc::SIGINT if !by_terminal => {
                 let first = *self.asked.get_or_insert_with(Instant::now);
-                let again = self.passed & (1 << libc::SIGTERM | 1 << libc::SIGINT) != 0;
+                let again = self.passed & (bit(libc::SIGTERM) | bit(libc::SIGINT)) != 0;
                 if again && first.elapsed() < self.lifetime.grace {
                     self.end(EndedBy::SecondSignal);
                     return Ok(());
                 }
                 self.asked = Some(Instant::now());
-                self.passed |= 1 << signal;
+                self.passed |= bit(signal);
             }
-            _ => self.passed |= 1u64.checked_shl(signal as u32).unwrap_or(0),
+            _ => self.passed |= bit(signal),
         }
         let to_group = own_group && (by_terminal || signal == libc::SIGCONT);
         self.send(signal, if to_group { Scope::Group } else { Scope::Command });

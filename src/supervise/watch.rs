@@ -34,7 +34,7 @@ pub(super) struct Watch<'a> {
     next: Next,
     /// When somebody first asked the command to end, by TERM or INT to seclude.
     pub(super) asked: Option<Instant>,
-    /// The signals that were passed on, a bit each.
+    /// The signals that were passed on, as [`bit`]s.
     pub(super) passed: u64,
     by: Option<EndedBy>,
     /// Whether the terminal was the command's when it stopped.
@@ -80,6 +80,11 @@ pub fn wait(
     }
     launched.terminal.take_back();
     answer
+}
+
+/// A signal's place in a set: 1 to 64 are its bits.
+pub(super) fn bit(signal: i32) -> u64 {
+    1u64.checked_shl((signal - 1) as u32).unwrap_or(0)
 }
 
 pub(super) fn failed(errno: Errno) -> Failure {
@@ -200,7 +205,7 @@ impl Watch<'_> {
         let command = self.ended.unwrap_or(child);
         let way = Way::of(&command);
         self.settle_leftovers()?;
-        let passed = matches!(way, Way::Signaled { signal, .. } if self.passed >> signal & 1 == 1);
+        let passed = matches!(way, Way::Signaled { signal, .. } if self.passed & bit(signal) != 0);
         let by = self.by.unwrap_or(if passed { EndedBy::Signal } else { EndedBy::Itself });
         let tree = if has_init { child.usage } else { sys::usage_of_children().map_err(failed)? };
         Ok(End { way, by, wall, usage: command.usage, tree })
