@@ -6,6 +6,7 @@ mod machine;
 mod descriptors;
 mod environment;
 mod identity;
+mod init;
 mod launch;
 mod maps;
 mod mounts;

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod live;
+pub mod processes;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
