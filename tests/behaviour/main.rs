@@ -4,6 +4,7 @@
 mod machine;
 
 mod descriptors;
+mod ends;
 mod environment;
 mod identity;
 mod init;
@@ -22,3 +23,4 @@ mod refuse_maps;
 mod report;
 mod report_json;
 mod signals;
+mod statuses;
