@@ -97,6 +97,8 @@ pub fn end_by(signal: i32) {
     unsafe {
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         libc::setrlimit(libc::RLIMIT_CORE, &none);
+        // Where cores go to a program, the limit is not asked.
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
         libc::signal(signal, libc::SIG_DFL);
         let mut set: libc::sigset_t = zeroed();
         libc::sigaddset(&mut set, signal);
