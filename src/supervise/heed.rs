@@ -38,6 +38,11 @@ impl Watch<'_> {
             }
             // The terminal has sent it to the whole group, and the command is in that.
             _ if by_terminal && !own_group => return Ok(()),
+            // The command has ended already, and what is waited for has nobody else to end it.
+            libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT if self.ended.is_some() => {
+                self.kill();
+                return Ok(());
+            }
             libc::SIGTERM | libc::SIGINT if !by_terminal => {
                 let first = *self.asked.get_or_insert_with(Instant::now);
                 let again = self.passed & (bit(libc::SIGTERM) | bit(libc::SIGINT)) != 0;

@@ -39,7 +39,8 @@ pub(super) struct Watch<'a> {
     by: Option<EndedBy>,
     /// Whether the terminal was the command's when it stopped.
     pub(super) owed: bool,
-    ended: Option<Change>,
+    /// How the command has ended, where its init has said so and lives on.
+    pub(super) ended: Option<Change>,
     /// Whether init may still have something to say.
     listens: bool,
 }
@@ -189,6 +190,10 @@ impl Watch<'_> {
     /// Ends all that there is.
     pub(super) fn end(&mut self, by: EndedBy) {
         self.by = self.by.or(Some(by));
+        self.kill();
+    }
+
+    pub(super) fn kill(&self) {
         let _ = sys::send(self.launched.pidfd.as_fd(), self.launched.child, libc::SIGKILL);
     }
 
