@@ -9,6 +9,7 @@ mod environment;
 mod identity;
 mod init;
 mod launch;
+mod leftovers;
 mod maps;
 mod mounts;
 mod namespaces;
