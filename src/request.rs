@@ -16,8 +16,8 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 use crate::failure::Failure;
 
 const EXIT_STATUS: &str = "\
-Exit status: the command's own; 128+N where signal N ended it; 125 where seclude refused or failed; \
-126 where COMMAND can't be executed; 127 where it was not found. seclude(1) has the whole story.";
+Exit status: the command's own; 128+N where signal N ended it; 124 where its time was up; 125 where seclude \
+refused or failed; 126 where COMMAND can't be executed; 127 where it was not found. seclude(1) has the whole story.";
 
 /// Launches COMMAND as another user, in namespaces of its own, and reports its real and its isolated pid
 #[derive(Parser, Clone, Default, PartialEq, Eq, Debug)]

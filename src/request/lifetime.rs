@@ -11,43 +11,43 @@ use crate::signal::Signal;
 #[derive(Args, Clone, Default, PartialEq, Eq, Debug)]
 #[command(next_help_heading = "Lifetime")]
 pub struct LifetimeArgs {
-    /// Make the command itself PID 1 of its new pid namespace, without an init
+    /// Make the command itself PID 1 of the new pid namespace: no init
     #[arg(long)]
     pub as_pid1: bool,
 
-    /// Become the command: no parent stays
+    /// Become the command, as in a container's entrypoint: no parent stays
     #[arg(long)]
     pub exec: bool,
 
-    /// Return once the command runs in the background, in a session without a terminal
+    /// Return once the command runs, and leave it in the background
     #[arg(long)]
     pub daemon: bool,
 
-    /// Write the command's real pid to a file once it runs
+    /// A file that holds the command's real pid for as long as it runs
     #[arg(long, value_name = "PATH")]
     pub pid_file: Option<PathBuf>,
 
-    /// End the command after this long: 10, 1.5s, 2m, 1h
+    /// End the command after this long: 10, 1.5s, 2m, 1h, 1d
     #[arg(long, value_name = "DURATION", value_parser = timeout, allow_hyphen_values = true)]
     pub timeout: Option<Duration>,
 
-    /// How long it has to end before all of it is killed; 5s by default
+    /// How long it has for its end before all is killed; 5s by default
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     pub kill_after: Option<Duration>,
 
-    /// What asks it to end; TERM by default
+    /// The signal that --timeout asks it to end with; TERM by default
     #[arg(long, value_name = "SIGNAL", allow_hyphen_values = true)]
     pub stop_signal: Option<Signal>,
 
-    /// End the command and all of its processes when the caller of seclude ends
+    /// End the command and its processes when the caller of seclude ends
     #[arg(long)]
     pub die_with_parent: bool,
 
-    /// Processes that outlive the command: kill, wait, leave; kill in a new pid namespace, leave elsewhere
-    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
+    /// What outlives it; by default kill in a new pid namespace, else leave
+    #[arg(long, value_name = "kill|wait|leave", value_enum, hide_possible_values = true)]
     pub leftovers: Option<Leftovers>,
 
-    /// Start the command in a session of its own, without a controlling terminal
+    /// Start the command in a session of its own, without a terminal
     #[arg(long)]
     pub new_session: bool,
 
@@ -55,11 +55,11 @@ pub struct LifetimeArgs {
     #[arg(long, value_name = "N[,N]...|all", allow_hyphen_values = true)]
     pub keep_fd: Vec<KeepFd>,
 
-    /// What a signal that ended the command becomes: exit (128+N), or reraise (seclude ends by it)
-    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
+    /// Where signal N ended it: exit with 128+N, or end by N as well
+    #[arg(long, value_name = "exit|reraise", value_enum, hide_possible_values = true)]
     pub status: Option<StatusForm>,
 
-    /// Statuses of the command that become 0: numbers, or signals
+    /// Statuses of the command that become 0: numbers, or signals' names
     #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true)]
     pub ok_status: Vec<OkStatus>,
 }
