@@ -23,16 +23,18 @@ pub struct PidFile {
 
 impl PidFile {
     /// Makes the file beside its place, so that a place that can't be written to is known before the command runs.
+    ///
+    /// The rename would make away with whatever is at its place, a device too: only a file may be there.
     pub fn reserve(path: PathBuf) -> Result<PidFile, Failure> {
-        if fs::symlink_metadata(&path).is_ok_and(|meta| !meta.is_file()) {
-            let rule = "something is there that is no regular file, and would be replaced";
+        if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
+            let rule = "it takes the place of a file, or of nothing";
             return Err(Failure::refused(Stage::PidFile, "make", shown(&path), rule));
         }
         let mut name = OsString::from(".");
         name.push(path.file_name().unwrap_or_default());
         name.push(format!(".{}", std::process::id()));
         let draft = path.with_file_name(name);
-        let failed = |errno| Failure::errno(Stage::PidFile, "make", shown(&draft), errno);
+        let failed = |errno| Failure::errno(Stage::PidFile, "make", shown(&path), errno);
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let file = open(&draft, flags, Mode::from_bits_truncate(0o644)).map_err(failed)?;
         let meta = fs::File::from(file).metadata();

@@ -1,5 +1,6 @@
 //! Decides how the command is held: who is its parent, what ends it, and what becomes of what outlives it.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -139,16 +140,14 @@ fn check(asked: &LifetimeArgs, makes_pid: bool, containment: Containment) -> Res
     let refuse_unless = |holds: bool, object: &str, rule: &str| {
         if holds { Ok(()) } else { Err(refuse(object.to_string(), rule)) }
     };
-    let rule = "it is about a new pid namespace: add --unshare pid";
-    refuse_unless(!asked.as_pid1 || makes_pid || asked.exec, "--as-pid1", rule)?;
-    let rule = "it is what --timeout sends: add --timeout";
-    refuse_unless(asked.stop_signal.is_none() || asked.timeout.is_some(), "--stop-signal", rule)?;
+    let rule = "with --exec there is no new pid namespace to be PID 1 of";
+    refuse_unless(!(asked.as_pid1 && asked.exec), "--as-pid1", rule)?;
     let parental = [
-        ("--as-pid1", asked.as_pid1),
         ("--daemon", asked.daemon),
         ("--pid-file", asked.pid_file.is_some()),
         ("--timeout", asked.timeout.is_some()),
         ("--kill-after", asked.kill_after.is_some()),
+        ("--stop-signal", asked.stop_signal.is_some()),
         ("--die-with-parent", asked.die_with_parent),
         ("--leftovers", asked.leftovers.is_some()),
         ("--status", asked.status.is_some()),
@@ -158,17 +157,23 @@ fn check(asked: &LifetimeArgs, makes_pid: bool, containment: Containment) -> Res
         let rule = "it takes a parent that stays, and with --exec none does";
         return Err(refuse(option.to_string(), rule));
     }
-    let gone = "nobody waits for the command's end, or returns its status, with --daemon";
-    for (option, asked_too) in [
-        ("--die-with-parent", asked.die_with_parent),
-        ("--status", asked.status.is_some()),
-        ("--ok-status", !asked.ok_status.is_empty()),
-    ] {
-        refuse_unless(!(asked.daemon && asked_too), option, gone)?;
+    let rule = "it is for a new pid namespace: add --unshare pid";
+    refuse_unless(!asked.as_pid1 || makes_pid, "--as-pid1", rule)?;
+    let rule = "it is what --timeout sends: add --timeout";
+    refuse_unless(asked.stop_signal.is_none() || asked.timeout.is_some(), "--stop-signal", rule)?;
+    let rule = "a command in the background outlives seclude's caller: it contradicts --daemon";
+    refuse_unless(!(asked.daemon && asked.die_with_parent), "--die-with-parent", rule)?;
+    let rule = "with --daemon seclude returns before the command has a status";
+    for (option, asked_too) in
+        [("--status", asked.status.is_some()), ("--ok-status", !asked.ok_status.is_empty())]
+    {
+        refuse_unless(!(asked.daemon && asked_too), option, rule)?;
     }
     if let Some(path) = &asked.pid_file {
         let object = format!("--pid-file {}", shown(path));
-        refuse_unless(path.file_name().is_some(), &object, "it is no file's name")?;
+        let text = path.as_os_str().as_bytes();
+        let names_file = path.file_name().is_some() && !text.ends_with(b"/") && !text.ends_with(b"/.");
+        refuse_unless(names_file, &object, "it is no file's name")?;
     }
     match (asked.leftovers, containment) {
         (Some(Leftovers::Leave), Containment::PidNamespace) => {
@@ -178,9 +183,10 @@ fn check(asked: &LifetimeArgs, makes_pid: bool, containment: Containment) -> Res
             let rule = "the command is PID 1, and its end ends all of its pid namespace";
             Err(refuse("--leftovers wait".to_string(), rule))
         }
-        (Some(Leftovers::Wait | Leftovers::Kill), Containment::None) => {
+        (Some(how @ (Leftovers::Wait | Leftovers::Kill)), Containment::None) => {
+            let word = if how == Leftovers::Wait { "wait" } else { "kill" };
             let rule = "what outlives a command in a joined pid namespace belongs to the PID 1 of that";
-            Err(refuse("--leftovers".to_string(), rule))
+            Err(refuse(format!("--leftovers {word}"), rule))
         }
         _ => Ok(()),
     }

@@ -159,6 +159,11 @@ impl Watch<'_> {
     fn look_at_the_clock(&mut self) {
         let now = Instant::now();
         match self.next {
+            // Only leftovers are left, and nobody is asked any more.
+            Next::Ask(at) if now >= at && self.ended.is_some() => {
+                self.next = Next::Nothing;
+                self.end(EndedBy::Timeout);
+            }
             Next::Ask(at) if now >= at => {
                 self.by = self.by.or(Some(EndedBy::Timeout));
                 self.next = Next::Kill(now + self.lifetime.grace);

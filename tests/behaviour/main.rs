@@ -20,6 +20,7 @@ mod plan_rules;
 mod readme;
 mod refuse;
 mod refuse_ids;
+mod refuse_life;
 mod refuse_maps;
 mod report;
 mod report_json;
