@@ -95,7 +95,8 @@ fn the_plan_is_one_record_as_json() {
         .map(|need| (need["capability"].clone(), need["held"].clone()))
         .collect();
     let missing = |name: &str| (json!(name), json!(false));
-    assert_eq!(needs, [missing("CAP_SYS_ADMIN"), missing("CAP_SETUID"), missing("CAP_SETGID")]);
+    let names = ["CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SETUID", "CAP_SETGID"];
+    assert_eq!(needs, names.map(missing));
     plan["steps"] = Value::Null;
     plan["needs"] = Value::Null;
     assert_eq!(

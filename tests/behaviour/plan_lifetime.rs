@@ -186,7 +186,8 @@ fn exec_makes_its_namespaces_in_place_and_clones_nothing() {
     let rest = Kinds::NONE.with(Kind::Mount).with(Kind::Net);
     assert_eq!((plan.layout.cloned, plan.layout.carried, plan.layout.in_place), (Kinds::NONE, None, true));
     let offsets = Step::TimeOffsets(c"monotonic -1 0".to_owned());
-    assert_eq!(plan.steps[..4], [Step::Unshare(user), Step::NewTime, offsets, Step::Unshare(rest)]);
+    let expected = [Step::Unshare(user), Step::NewTime, offsets, Step::EnterTime, Step::Unshare(rest)];
+    assert_eq!(plan.steps[..5], expected);
     assert_eq!(lives(&["--exec", "-n", "user"]).steps[0], Step::Unshare(user));
     assert_eq!(lives(&["--exec", "-n", "net"]).steps[0], Step::Unshare(Kinds::NONE.with(Kind::Net)));
     let joins = steps(&["--exec", "--join", "net=7", "-n", "uts", "--new-session"]);
@@ -204,8 +205,7 @@ fn exec_makes_its_namespaces_in_place_and_clones_nothing() {
 fn exec_is_refused_with_what_takes_a_parent() {
     let rule = "it takes a parent that stays, and with --exec none does";
     for words in [
-        &["--as-pid1"][..],
-        &["--daemon"],
+        &["--daemon"][..],
         &["--pid-file", "x"],
         &["--timeout", "1"],
         &["--kill-after", "1"],
@@ -219,6 +219,8 @@ fn exec_is_refused_with_what_takes_a_parent() {
     ] {
         refused(&[&["--exec"][..], words].concat(), words[0], rule);
     }
+    let first = "with --exec there is no new pid namespace to be PID 1 of";
+    refused(&["--exec", "--as-pid1"], "--as-pid1", first);
     refused(&["--exec", "-n", "net", "--persist", "net=/x"], "--persist", rule);
     refused(&["--exec", "--stop-signal", "INT", "--timeout", "1"], "--timeout", rule);
 }
@@ -240,20 +242,20 @@ fn exec_is_refused_with_namespaces_that_take_a_birth() {
 
 #[test]
 fn an_option_that_goes_only_with_another_says_so() {
-    let pid = "it is about a new pid namespace: add --unshare pid";
+    let pid = "it is for a new pid namespace: add --unshare pid";
     refused(&["--as-pid1"], "--as-pid1", pid);
     refused(&["--as-pid1", "-n", "user,net"], "--as-pid1", pid);
     refused(&["--as-pid1", "--join", "pid=1"], "--as-pid1", pid);
     let sent = "it is what --timeout sends: add --timeout";
     refused(&["--stop-signal", "INT"], "--stop-signal", sent);
     refused(&["--stop-signal", "INT", "--kill-after", "1"], "--stop-signal", sent);
-    refused(&["--stop-signal", "INT", "--exec"], "--stop-signal", sent);
 }
 
 #[test]
 fn a_daemon_has_nobody_who_waits_for_its_end() {
-    let gone = "nobody waits for the command's end, or returns its status, with --daemon";
-    refused(&["--daemon", "--die-with-parent"], "--die-with-parent", gone);
+    let outlives = "a command in the background outlives seclude's caller: it contradicts --daemon";
+    refused(&["--daemon", "--die-with-parent"], "--die-with-parent", outlives);
+    let gone = "with --daemon seclude returns before the command has a status";
     refused(&["--daemon", "--status", "exit"], "--status", gone);
     refused(&["--daemon", "--ok-status", "1"], "--ok-status", gone);
     let words = ["--daemon", "--timeout", "1", "--leftovers", "kill", "--pid-file", "x", "--new-session"];
@@ -278,8 +280,8 @@ fn what_outlives_the_command_is_not_promised_where_it_can_t_be_kept() {
     let first = "the command is PID 1, and its end ends all of its pid namespace";
     refused(&["-n", "pid", "--as-pid1", "--leftovers", "wait"], "--leftovers wait", first);
     let belongs = "what outlives a command in a joined pid namespace belongs to the PID 1 of that";
-    refused(&["--join", "pid=1", "--leftovers", "wait"], "--leftovers", belongs);
-    refused(&["--join", "pid=1", "--leftovers", "kill"], "--leftovers", belongs);
+    refused(&["--join", "pid=1", "--leftovers", "wait"], "--leftovers wait", belongs);
+    refused(&["--join", "pid=1", "--leftovers", "kill"], "--leftovers kill", belongs);
 }
 
 #[test]

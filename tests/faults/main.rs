@@ -3,6 +3,7 @@
 
 #[path = "../machine/mod.rs"]
 mod machine;
+mod ptrace;
 mod state;
 mod surroundings;
 mod tracer;

@@ -1,15 +1,15 @@
 //! Runs a launch under ptrace(2), on x86-64, strikes at one system call of one process, and tells what came of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Error, Read, Result};
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use libc::{c_int, c_long, pid_t};
-use seclude::launch::handshake::RELEASE;
+use libc::{c_int, pid_t};
 
+use crate::ptrace::{ask, kill, says_release, set_answer, skip, syscall};
 use crate::state;
 
 /// How long a launch may take, and whatever it leaves may live on.
@@ -268,40 +268,4 @@ impl Tracer {
         }
         self.go_on(pid, 0);
     }
-}
-
-fn ask(request: libc::c_uint, pid: pid_t, address: usize, data: usize) -> Result<c_long> {
-    // SAFETY: the requests used here take numbers, or a pointer to plain data that outlives the call.
-    match unsafe { libc::ptrace(request, pid, address, data) } {
-        -1 => Err(Error::last_os_error()),
-        answer => Ok(answer),
-    }
-}
-
-fn syscall(pid: pid_t) -> Result<libc::ptrace_syscall_info> {
-    // SAFETY: plain data, of which all zeros is one.
-    let mut info: libc::ptrace_syscall_info = unsafe { std::mem::zeroed() };
-    let size = size_of::<libc::ptrace_syscall_info>();
-    ask(libc::PTRACE_GET_SYSCALL_INFO, pid, size, &raw mut info as usize).map(|_| info)
-}
-
-fn says_release(pid: pid_t, args: [u64; 6]) -> bool {
-    args[2] == 8
-        && ask(libc::PTRACE_PEEKDATA, pid, args[1] as usize, 0).is_ok_and(|word| word as u32 == RELEASE)
-}
-
-/// Number -1 is no call.
-fn skip(pid: pid_t) {
-    let place = std::mem::offset_of!(libc::user_regs_struct, orig_rax);
-    let _ = ask(libc::PTRACE_POKEUSER, pid, place, usize::MAX);
-}
-
-fn set_answer(pid: pid_t, errno: c_int) {
-    let place = std::mem::offset_of!(libc::user_regs_struct, rax);
-    let _ = ask(libc::PTRACE_POKEUSER, pid, place, -(errno as isize) as usize);
-}
-
-fn kill(pid: pid_t) {
-    // SAFETY: a tracee that has not been reaped keeps its number.
-    unsafe { libc::kill(pid, libc::SIGKILL) };
 }
