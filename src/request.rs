@@ -4,6 +4,7 @@ mod files;
 pub mod identity;
 pub mod lifetime;
 pub mod namespaces;
+mod option;
 pub mod privilege;
 pub mod report;
 pub mod usage;
@@ -11,33 +12,83 @@ pub mod usage;
 use std::ffi::OsString;
 
 pub use clap::builder::StyledStr;
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
 
 use crate::failure::Failure;
+use option::{Named, register, take};
 
+const ABOUT: &str =
+    "Launches COMMAND as another user, in namespaces of its own, and reports its real and its isolated pid";
 const EXIT_STATUS: &str = "\
 Exit status: the command's own; 128+N where signal N ended it; 124 where its time was up; 125 where seclude \
 refused or failed; 126 where COMMAND can't be executed; 127 where it was not found. seclude(1) has the whole story.";
 
-/// Launches COMMAND as another user, in namespaces of its own, and reports its real and its isolated pid
-#[derive(Parser, Clone, Default, PartialEq, Eq, Debug)]
-#[command(name = "seclude", version, max_term_width = 100, after_help = EXIT_STATUS)]
-#[command(override_usage = "seclude [OPTIONS] [--] COMMAND [ARG]...", next_line_help = true)]
+/// A command line, read.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Request {
-    /// The command and its arguments; options end at the first word that is no option
-    #[arg(trailing_var_arg = true, hide = true, value_name = "COMMAND", required_unless_present_any = ["doctor", "file"])]
+    /// The command and its arguments; options end at the first word that is no option.
     pub command: Vec<OsString>,
-
-    #[command(flatten)]
     pub identity: identity::IdentityArgs,
-    #[command(flatten)]
     pub namespaces: namespaces::NamespaceArgs,
-    #[command(flatten)]
     pub privilege: privilege::PrivilegeArgs,
-    #[command(flatten)]
     pub lifetime: lifetime::LifetimeArgs,
-    #[command(flatten)]
     pub report: report::ReportArgs,
+}
+
+/// The options that do without a COMMAND.
+const ALONE: [&str; 4] = ["doctor", "config", "unit", "oci"];
+
+impl CommandFactory for Request {
+    /// The whole definition: for help, completions and errors.
+    fn command() -> Command {
+        definition(None)
+            .version(env!("CARGO_PKG_VERSION"))
+            .about(ABOUT)
+            .after_help(EXIT_STATUS)
+            .override_usage("seclude [OPTIONS] [--] COMMAND [ARG]...")
+            .next_line_help(true)
+            .max_term_width(100)
+    }
+
+    fn command_for_update() -> Command {
+        Request::command()
+    }
+}
+
+/// The options that may be named, or all, and COMMAND.
+fn definition(named: Option<&Named>) -> Command {
+    let command = Arg::new("command")
+        .value_name("COMMAND")
+        .value_parser(clap::value_parser!(OsString))
+        .action(ArgAction::Append)
+        .num_args(1..)
+        .trailing_var_arg(true)
+        .hide(true);
+    let command = match named {
+        None => command.required_unless_present_any(ALONE),
+        Some(_) => command.required(true),
+    };
+    let whole = Command::new("seclude").arg(command);
+    let whole = register(whole.next_help_heading("Identity"), identity::IdentityArgs::ROWS, named);
+    let whole =
+        register(whole.next_help_heading("Namespaces and maps"), namespaces::NamespaceArgs::ROWS, named);
+    let whole = register(whole.next_help_heading("Privilege"), privilege::PrivilegeArgs::ROWS, named);
+    let whole = register(whole.next_help_heading("Lifetime"), lifetime::LifetimeArgs::ROWS, named);
+    register(whole.next_help_heading("Report"), report::ReportArgs::ROWS, named)
+}
+
+impl Request {
+    fn taken(mut matches: ArgMatches, named: Option<&Named>) -> Request {
+        let matches = &mut matches;
+        Request {
+            command: matches.remove_many("command").map(Iterator::collect).unwrap_or_default(),
+            identity: take(identity::IdentityArgs::ROWS, matches, named),
+            namespaces: take(namespaces::NamespaceArgs::ROWS, matches, named),
+            privilege: take(privilege::PrivilegeArgs::ROWS, matches, named),
+            lifetime: take(lifetime::LifetimeArgs::ROWS, matches, named),
+            report: take(report::ReportArgs::ROWS, matches, named),
+        }
+    }
 }
 
 /// What a command line turns out to ask for.
@@ -50,12 +101,32 @@ pub enum Asked {
 
 /// Reads a command line, the program's own name first, and the file of options that it may name.
 pub fn read(args: &[OsString]) -> Result<Asked, Failure> {
+    match read_named(args) {
+        Some(request) => Ok(Asked::Request(Box::new(request))),
+        None => read_whole(args),
+    }
+}
+
+/// Reads it by those options alone that it names, which is all that most command lines take. What is wrong, or asks for
+/// help or a file, is left to the whole definition: the outcome is the same.
+fn read_named(args: &[OsString]) -> Option<Request> {
+    let named = Named::by(args);
+    if ALONE.iter().any(|long| named.has(long, None)) {
+        return None;
+    }
+    let lean = definition(Some(&named)).disable_help_flag(true);
+    let matches = lean.try_get_matches_from(args).ok()?;
+    Some(Request::taken(matches, Some(&named)))
+}
+
+fn read_whole(args: &[OsString]) -> Result<Asked, Failure> {
     let mut definition = Request::command();
-    let (request, matches) = match parsed(&mut definition, args) {
-        Ok(parsed) => parsed,
+    let matches = match definition.try_get_matches_from_mut(args) {
+        Ok(matches) => matches,
         Err(error) if !error.use_stderr() => return Ok(Asked::Text(error.render())),
         Err(error) => return Err(usage::failure(&error, args)),
     };
+    let request = Request::taken(matches.clone(), None);
     let Some(found) = files::read(&request.report, &matches, &mut definition)? else {
         return Ok(Asked::Request(Box::new(request)));
     };
@@ -68,23 +139,17 @@ pub fn read(args: &[OsString]) -> Result<Asked, Failure> {
         }
         words.extend(found.command);
     }
-    let whole = parsed(&mut definition, &words);
+    let whole = definition.try_get_matches_from_mut(&words);
     whole
-        .map(|(request, _)| Asked::Request(Box::new(request)))
+        .map(|matches| Asked::Request(Box::new(Request::taken(matches, None))))
         .map_err(|error| usage::failure(&error, &words))
 }
 
 /// How a command line that can't be taken wants to be told so, as far as it can be read.
 pub fn report_asked(args: &[OsString]) -> report::ReportArgs {
     let lenient = Request::command().ignore_errors(true).try_get_matches_from(args);
-    let asked = lenient.ok().and_then(|matches| report::ReportArgs::from_arg_matches(&matches).ok());
-    let asked = asked.unwrap_or_default();
+    let asked = lenient.map(|matches| Request::taken(matches, None).report).unwrap_or_default();
     report::ReportArgs { report: asked.report, report_to: asked.report_to, ..Default::default() }
-}
-
-fn parsed(definition: &mut Command, words: &[OsString]) -> Result<(Request, ArgMatches), clap::Error> {
-    let matches = definition.try_get_matches_from_mut(words)?;
-    Request::from_arg_matches(&matches).map(|request| (request, matches))
 }
 
 #[cfg(test)]

@@ -4,53 +4,39 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use clap::Args;
 use clap::builder::{MapValueParser, OsStringValueParser, TypedValueParser, ValueParserFactory};
 
+use super::option::options;
 use crate::account::{GroupsSpec, Principal, UserSpec};
 
-#[derive(Args, Clone, Default, PartialEq, Eq, Debug)]
-#[command(next_help_heading = "Identity")]
-pub struct IdentityArgs {
-    /// Become this user, as seen inside the user namespace: a name or a number
-    #[arg(short, long, value_name = "USER[:GROUP]", allow_hyphen_values = true)]
-    pub user: Option<UserSpec>,
-
-    /// The primary group; replaces the user's own
-    #[arg(short, long, value_name = "GROUP", allow_hyphen_values = true)]
-    pub group: Option<Principal>,
-
-    /// Supplementary groups: init (the user's), keep, none, or a list
-    #[arg(long, value_name = "init|keep|none|LIST", allow_hyphen_values = true)]
-    pub groups: Vec<GroupsSpec>,
-
-    /// Start from an empty environment
-    #[arg(long)]
-    pub clear_env: bool,
-
-    /// Set a variable, or with NAME alone keep the caller's; repeatable
-    #[arg(long, value_name = "NAME[=VALUE]")]
-    pub env: Vec<EnvSpec>,
-
-    /// Remove a variable; repeatable
-    #[arg(long, value_name = "NAME", value_parser = OsStringValueParser::new().try_map(unset))]
-    pub unset_env: Vec<OsString>,
-
-    /// Leave HOME, USER, LOGNAME and SHELL as they are
-    #[arg(long, conflicts_with = "clear_env")]
-    pub keep_env: bool,
-
-    /// The working directory
-    #[arg(short = 'C', long, value_name = "DIR")]
-    pub chdir: Option<PathBuf>,
-
-    /// The file mode mask, in octal
-    #[arg(long, value_name = "OCTAL", value_parser = umask, allow_hyphen_values = true)]
-    pub umask: Option<u32>,
-
-    /// The command's own name for itself
-    #[arg(long, value_name = "NAME")]
-    pub argv0: Option<OsString>,
+options! {
+    /// The options under "Identity".
+    pub struct IdentityArgs {
+        /// Become this user, as seen inside the user namespace: a name or a number
+        one user: UserSpec = "user" / 'u', "USER[:GROUP]"
+            => |arg| arg.allow_hyphen_values(true);
+        /// The primary group; replaces the user's own
+        one group: Principal = "group" / 'g', "GROUP"
+            => |arg| arg.allow_hyphen_values(true);
+        /// Supplementary groups: init (the user's), keep, none, or a list
+        many groups: GroupsSpec = "groups", "init|keep|none|LIST"
+            => |arg| arg.allow_hyphen_values(true);
+        /// Start from an empty environment
+        flag clear_env = "clear-env";
+        /// Set a variable, or with NAME alone keep the caller's; repeatable
+        many env: EnvSpec = "env", "NAME[=VALUE]";
+        /// Remove a variable; repeatable
+        many(OsStringValueParser::new().try_map(unset)) unset_env: OsString = "unset-env", "NAME";
+        /// Leave HOME, USER, LOGNAME and SHELL as they are
+        flag keep_env = "keep-env" not "clear-env";
+        /// The working directory
+        one chdir: PathBuf = "chdir" / 'C', "DIR";
+        /// The file mode mask, in octal
+        one(umask) umask: u32 = "umask", "OCTAL"
+            => |arg| arg.allow_hyphen_values(true);
+        /// The command's own name for itself
+        one argv0: OsString = "argv0", "NAME";
+    }
 }
 
 /// `NAME=VALUE`, or `NAME` for the caller's own value.

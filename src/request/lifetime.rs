@@ -4,64 +4,48 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 
+use super::option::options;
 use crate::signal::Signal;
 
-#[derive(Args, Clone, Default, PartialEq, Eq, Debug)]
-#[command(next_help_heading = "Lifetime")]
-pub struct LifetimeArgs {
-    /// Make the command itself PID 1 of the new pid namespace: no init
-    #[arg(long)]
-    pub as_pid1: bool,
-
-    /// Become the command, as in a container's entrypoint: no parent stays
-    #[arg(long)]
-    pub exec: bool,
-
-    /// Return once the command runs, and leave it in the background
-    #[arg(long)]
-    pub daemon: bool,
-
-    /// A file that holds the command's real pid for as long as it runs
-    #[arg(long, value_name = "PATH")]
-    pub pid_file: Option<PathBuf>,
-
-    /// End the command after this long: 10, 1.5s, 2m, 1h, 1d
-    #[arg(long, value_name = "DURATION", value_parser = timeout, allow_hyphen_values = true)]
-    pub timeout: Option<Duration>,
-
-    /// How long it has for its end before all is killed; 5s by default
-    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
-    pub kill_after: Option<Duration>,
-
-    /// The signal that --timeout asks it to end with; TERM by default
-    #[arg(long, value_name = "SIGNAL", allow_hyphen_values = true)]
-    pub stop_signal: Option<Signal>,
-
-    /// End the command and its processes when the caller of seclude ends
-    #[arg(long)]
-    pub die_with_parent: bool,
-
-    /// What outlives it; by default kill in a new pid namespace, else leave
-    #[arg(long, value_name = "kill|wait|leave", value_enum, hide_possible_values = true)]
-    pub leftovers: Option<Leftovers>,
-
-    /// Start the command in a session of its own, without a terminal
-    #[arg(long)]
-    pub new_session: bool,
-
-    /// Descriptors from 3 up that stay open, or all; the others are closed
-    #[arg(long, value_name = "N[,N]...|all", allow_hyphen_values = true)]
-    pub keep_fd: Vec<KeepFd>,
-
-    /// Where signal N ended it: exit with 128+N, or end by N as well
-    #[arg(long, value_name = "exit|reraise", value_enum, hide_possible_values = true)]
-    pub status: Option<StatusForm>,
-
-    /// Statuses of the command that become 0: numbers, or signals' names
-    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true)]
-    pub ok_status: Vec<OkStatus>,
+options! {
+    /// The options under "Lifetime".
+    pub struct LifetimeArgs {
+        /// Make the command itself PID 1 of the new pid namespace: no init
+        flag as_pid1 = "as-pid1";
+        /// Become the command, as in a container's entrypoint: no parent stays
+        flag exec = "exec";
+        /// Return once the command runs, and leave it in the background
+        flag daemon = "daemon";
+        /// A file that holds the command's real pid for as long as it runs
+        one pid_file: PathBuf = "pid-file", "PATH";
+        /// End the command after this long: 10, 1.5s, 2m, 1h, 1d
+        one(timeout) timeout: Duration = "timeout", "DURATION"
+            => |arg| arg.allow_hyphen_values(true);
+        /// How long it has for its end before all is killed; 5s by default
+        one(duration) kill_after: Duration = "kill-after", "DURATION"
+            => |arg| arg.allow_hyphen_values(true);
+        /// The signal that --timeout asks it to end with; TERM by default
+        one stop_signal: Signal = "stop-signal", "SIGNAL"
+            => |arg| arg.allow_hyphen_values(true);
+        /// End the command and its processes when the caller of seclude ends
+        flag die_with_parent = "die-with-parent";
+        /// What outlives it; by default kill in a new pid namespace, else leave
+        one leftovers: Leftovers = "leftovers", "kill|wait|leave"
+            => |arg| arg.hide_possible_values(true);
+        /// Start the command in a session of its own, without a terminal
+        flag new_session = "new-session";
+        /// Descriptors from 3 up that stay open, or all; the others are closed
+        many keep_fd: KeepFd = "keep-fd", "N[,N]...|all"
+            => |arg| arg.allow_hyphen_values(true);
+        /// Where signal N ended it: exit with 128+N, or end by N as well
+        one status: StatusForm = "status", "exit|reraise"
+            => |arg| arg.hide_possible_values(true);
+        /// Statuses of the command that become 0: numbers, or signals' names
+        many ok_status: OkStatus = "ok-status", "LIST"
+            => |arg| arg.allow_hyphen_values(true).value_delimiter(',');
+    }
 }
 
 /// What becomes of processes that outlive the command.

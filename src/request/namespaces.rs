@@ -4,70 +4,50 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 
+use super::option::options;
 use crate::account::Principal;
 use crate::failure::shown;
 use crate::namespace::{Kind, Kinds};
 
-#[derive(Args, Clone, Default, PartialEq, Eq, Debug)]
-#[command(next_help_heading = "Namespaces and maps")]
-pub struct NamespaceArgs {
-    /// New namespaces: user pid mount net uts ipc cgroup time, or all
-    #[arg(short = 'n', long, value_name = "KIND[,KIND]...")]
-    pub unshare: Vec<Kinds>,
-
-    /// Take kinds out of --unshare all
-    #[arg(long, value_name = "KIND[,KIND]...")]
-    pub share: Vec<Kinds>,
-
-    /// Enter existing namespaces: those of a process, or one kept at a path
-    #[arg(long, value_name = "KIND[,KIND]...=PID|PATH")]
-    pub join: Vec<JoinSpec>,
-
-    /// Keep a new namespace by binding it to a path
-    #[arg(long, value_name = "KIND=PATH")]
-    pub persist: Vec<PersistSpec>,
-
-    /// Map user ids: a range, or self, auto, all; repeatable
-    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", allow_hyphen_values = true)]
-    pub map_uid: Vec<MapSpec>,
-
-    /// Map group ids: a range, or self, auto, all; repeatable
-    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT", allow_hyphen_values = true)]
-    pub map_gid: Vec<MapSpec>,
-
-    /// Map both: one's own ids, all that subuid and subgid grant, or every id
-    #[arg(long, value_name = "self|auto|all", value_parser = map_word)]
-    pub map: Vec<MapSpec>,
-
-    /// Forbid setgroups(2) in the new user namespace
-    #[arg(long, value_name = "deny", value_enum, hide_possible_values = true)]
-    pub setgroups: Option<Setgroups>,
-
-    /// The host name in the new uts namespace
-    #[arg(long, value_name = "NAME", value_parser = host_name)]
-    pub hostname: Option<String>,
-
-    /// The NIS domain name in the new uts namespace
-    #[arg(long, value_name = "NAME", value_parser = host_name)]
-    pub domainname: Option<String>,
-
-    /// Shift a clock of the new time namespace; repeatable
-    #[arg(long, value_name = "CLOCK=SECONDS")]
-    pub time_offset: Vec<TimeOffset>,
-
-    /// Whether mounts travel to and from the new mount namespace: private (the default), slave, shared, unchanged
-    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
-    pub propagation: Option<Propagation>,
-
-    /// Mount a fresh /proc, or at DIR, for the new pid namespace
-    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "/proc")]
-    pub mount_proc: Option<PathBuf>,
-
-    /// The command's root: pivot_root in a new mount namespace, chroot otherwise
-    #[arg(short = 'R', long, value_name = "DIR")]
-    pub root: Option<PathBuf>,
+options! {
+    /// The options under "Namespaces and maps".
+    pub struct NamespaceArgs {
+        /// New namespaces: user pid mount net uts ipc cgroup time, or all
+        many unshare: Kinds = "unshare" / 'n', "KIND[,KIND]...";
+        /// Take kinds out of --unshare all
+        many share: Kinds = "share", "KIND[,KIND]...";
+        /// Enter existing namespaces: those of a process, or one kept at a path
+        many join: JoinSpec = "join", "KIND[,KIND]...=PID|PATH";
+        /// Keep a new namespace by binding it to a path
+        many persist: PersistSpec = "persist", "KIND=PATH";
+        /// Map user ids: a range, or self, auto, all; repeatable
+        many map_uid: MapSpec = "map-uid", "INSIDE:OUTSIDE:COUNT"
+            => |arg| arg.allow_hyphen_values(true);
+        /// Map group ids: a range, or self, auto, all; repeatable
+        many map_gid: MapSpec = "map-gid", "INSIDE:OUTSIDE:COUNT"
+            => |arg| arg.allow_hyphen_values(true);
+        /// Map both: one's own ids, all that subuid and subgid grant, or every id
+        many(map_word) map: MapSpec = "map", "self|auto|all";
+        /// Forbid setgroups(2) in the new user namespace
+        one setgroups: Setgroups = "setgroups", "deny"
+            => |arg| arg.hide_possible_values(true);
+        /// The host name in the new uts namespace
+        one(host_name) hostname: String = "hostname", "NAME";
+        /// The NIS domain name in the new uts namespace
+        one(host_name) domainname: String = "domainname", "NAME";
+        /// Shift a clock of the new time namespace; repeatable
+        many time_offset: TimeOffset = "time-offset", "CLOCK=SECONDS";
+        /// Whether mounts travel to and from the new mount namespace: private (the default), slave, shared, unchanged
+        one propagation: Propagation = "propagation", "HOW"
+            => |arg| arg.hide_possible_values(true);
+        /// Mount a fresh /proc, or at DIR, for the new pid namespace
+        one mount_proc: PathBuf = "mount-proc", "DIR"
+            => |arg| arg.num_args(0..=1).require_equals(true).default_missing_value("/proc");
+        /// The command's root: pivot_root in a new mount namespace, chroot otherwise
+        one root: PathBuf = "root" / 'R', "DIR";
+    }
 }
 
 impl NamespaceArgs {

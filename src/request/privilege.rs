@@ -1,11 +1,11 @@
 //! What may be asked of the command's privilege. Syntax only.
 
-use clap::Args;
+use super::option::options;
 
-#[derive(Args, Clone, Default, PartialEq, Eq, Debug)]
-#[command(next_help_heading = "Privilege")]
-pub struct PrivilegeArgs {
-    /// No program that the command executes gains privilege from it
-    #[arg(long)]
-    pub no_new_privs: bool,
+options! {
+    /// The options under "Privilege".
+    pub struct PrivilegeArgs {
+        /// No program that the command executes gains privilege from it
+        flag no_new_privs = "no-new-privs";
+    }
 }

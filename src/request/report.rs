@@ -3,49 +3,35 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, ValueEnum};
 
 use super::lifetime::descriptor;
+use super::option::options;
 
-#[derive(Args, Clone, Default, PartialEq, Eq, Debug)]
-#[command(next_help_heading = "Report")]
-pub struct ReportArgs {
-    /// No report; failures are still told
-    #[arg(short, long, conflicts_with = "verbose")]
-    pub quiet: bool,
-
-    /// The plan and each step with its time, as well
-    #[arg(short, long)]
-    pub verbose: bool,
-
-    /// The report's form, failures included
-    #[arg(long, value_name = "text|json", value_enum, hide_possible_values = true)]
-    pub report: Option<Form>,
-
-    /// Where the report goes; a file is appended to, one write per line
-    #[arg(long, value_name = "PATH|fd:N", value_parser = OsStringValueParser::new().try_map(place))]
-    pub report_to: Option<Place>,
-
-    /// Tell the plan and stop: nothing is cloned, written or changed
-    #[arg(long)]
-    pub dry_run: bool,
-
-    /// Tell what this machine allows; with other options, only what those need
-    #[arg(long, conflicts_with = "dry_run")]
-    pub doctor: bool,
-
-    /// Options from a file in JSON, with the long options' names as keys; what is typed wins
-    #[arg(long, value_name = "FILE", group = "file")]
-    pub config: Option<PathBuf>,
-
-    /// The isolation object, or a whole application, of NGINX Unit
-    #[arg(long, value_name = "FILE", group = "file")]
-    pub unit: Option<PathBuf>,
-
-    /// The process and linux parts of an OCI config.json
-    #[arg(long, value_name = "FILE", group = "file")]
-    pub oci: Option<PathBuf>,
+options! {
+    /// The options under "Report".
+    pub struct ReportArgs {
+        /// No report; failures are still told
+        flag quiet = "quiet" / 'q' not "verbose";
+        /// The plan and each step with its time, as well
+        flag verbose = "verbose" / 'v';
+        /// The report's form, failures included
+        one report: Form = "report", "text|json"
+            => |arg| arg.hide_possible_values(true);
+        /// Where the report goes; a file is appended to, one write per line
+        one(OsStringValueParser::new().try_map(place)) report_to: Place = "report-to", "PATH|fd:N";
+        /// Tell the plan and stop: nothing is cloned, written or changed
+        flag dry_run = "dry-run";
+        /// Tell what this machine allows; with other options, only what those need
+        flag doctor = "doctor" not "dry-run";
+        /// Options from a file in JSON, with the long options' names as keys; what is typed wins
+        one config: PathBuf = "config", "FILE" not "unit" not "oci";
+        /// The isolation object, or a whole application, of NGINX Unit
+        one unit: PathBuf = "unit", "FILE" not "config" not "oci";
+        /// The process and linux parts of an OCI config.json
+        one oci: PathBuf = "oci", "FILE" not "config" not "unit";
+    }
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, ValueEnum)]
