@@ -1,6 +1,8 @@
 # bash completion for seclude(1). After COMMAND it hands over to the command's own completion.
 
 _seclude_kinds='user pid mount net uts ipc cgroup time'
+_seclude_signals='HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD'
+_seclude_signals+=' CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS RTMIN RTMAX'
 
 # Options whose value is the next word.
 _seclude_takes_value() {
@@ -8,6 +10,7 @@ _seclude_takes_value() {
         -u | --user | -g | --group | --groups | --env | --unset-env | -C | --chdir | --umask | --argv0) ;;
         -n | --unshare | --share | --join | --persist | --map-uid | --map-gid | --map | --setgroups) ;;
         --hostname | --domainname | --time-offset | --propagation | -R | --root | --keep-fd) ;;
+        --pid-file | --timeout | --kill-after | --stop-signal | --leftovers | --status | --ok-status) ;;
         --report | --report-to | --config | --unit | --oci) ;;
         *) return 1 ;;
     esac
@@ -53,8 +56,9 @@ _seclude_names() {
 # Completes the value $3 of option $1, which stands behind $2 in its word.
 _seclude_value() {
     local option=$1 before=$2 value=$3
-    local -a names kinds=()
+    local -a names kinds=() signals=()
     read -ra kinds <<<"$_seclude_kinds"
+    read -ra signals <<<"$_seclude_signals"
     case $option in
         -u | --user)
             if [[ $value == *:* ]]; then
@@ -106,6 +110,13 @@ _seclude_value() {
             ;;
         --map | --map-uid | --map-gid) _seclude_offer "$before" "$value" self auto all ;;
         --setgroups) _seclude_offer "$before" "$value" deny ;;
+        --stop-signal) _seclude_offer "$before" "$value" "${signals[@]}" ;;
+        --ok-status)
+            [[ ${value##*,} == [0-9]* ]] && signals=({1..255})
+            _seclude_list "$before" "$value" "${signals[@]}"
+            ;;
+        --leftovers) _seclude_offer "$before" "$value" kill wait leave ;;
+        --status) _seclude_offer "$before" "$value" exit reraise ;;
         --propagation) _seclude_offer "$before" "$value" private slave shared unchanged ;;
         --report) _seclude_offer "$before" "$value" text json ;;
         --time-offset)
@@ -125,7 +136,7 @@ _seclude_value() {
             _seclude_files "$before" -f "$value"
             ;;
         -C | --chdir | -R | --root | --mount-proc) _seclude_files "$before" -d "$value" ;;
-        --config | --unit | --oci) _seclude_files "$before" -f "$value" ;;
+        --pid-file | --config | --unit | --oci) _seclude_files "$before" -f "$value" ;;
     esac
 }
 
@@ -199,7 +210,8 @@ _seclude() {
                 _seclude_offer '' "$current" -h --help -V --version -u --user -g --group --groups --clear-env --env \
                     --unset-env --keep-env -C --chdir --umask --argv0 -n --unshare --share --join --persist \
                     --map-uid --map-gid --map --setgroups --hostname --domainname --time-offset --propagation \
-                    --mount-proc -R --root --no-new-privs --keep-fd -q --quiet -v --verbose --report --report-to \
+                    --mount-proc -R --root --no-new-privs --as-pid1 --exec --daemon --pid-file --timeout --kill-after \
+                    --stop-signal --die-with-parent --leftovers --new-session --keep-fd --status --ok-status -q --quiet -v --verbose --report --report-to \
                     --dry-run --doctor --config --unit --oci
                 ;;
             *)

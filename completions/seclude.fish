@@ -21,7 +21,8 @@ function __seclude_command_at
             case '--*=*'
             case --user --group --groups --env --unset-env --chdir --umask --argv0 --unshare --share --join \
                 --persist --map-uid --map-gid --map --setgroups --hostname --domainname --time-offset \
-                --propagation --root --keep-fd --report --report-to --config --unit --oci
+                --propagation --root --pid-file --timeout --kill-after --stop-signal --leftovers --keep-fd \
+                --status --ok-status --report --report-to --config --unit --oci
                 set skip 1
             case '--*'
             case '-*'
@@ -113,6 +114,19 @@ function __seclude_groups
     end | __seclude_after_comma
 end
 
+function __seclude_signals
+    printf '%s\n' HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD \
+        CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS RTMIN RTMAX
+end
+
+function __seclude_statuses
+    if string match -qr '(^|,)[0-9]+$' -- (__seclude_value)
+        seq 255 | __seclude_after_comma
+    else
+        __seclude_signals | __seclude_after_comma
+    end
+end
+
 function __seclude_place
     printf 'fd:\ta descriptor\n'
     __fish_complete_path (__seclude_value)
@@ -149,7 +163,19 @@ complete -c seclude -n __seclude_no_command -l propagation -x -a 'private\t"noth
 complete -c seclude -n __seclude_no_command -l mount-proc -d 'Mount a fresh /proc'
 complete -c seclude -n __seclude_no_command -s R -l root -x -a '(__fish_complete_directories (__seclude_value))' -d 'The command\'s root'
 complete -c seclude -n __seclude_no_command -l no-new-privs -d 'No program gains privilege from its file'
+complete -c seclude -n __seclude_no_command -l as-pid1 -d 'Make the command itself PID 1'
+complete -c seclude -n __seclude_no_command -l exec -d 'Become the command'
+complete -c seclude -n __seclude_no_command -l daemon -d 'Leave it in the background'
+complete -c seclude -n __seclude_no_command -l pid-file -r -F -d 'A file that holds its real pid'
+complete -c seclude -n __seclude_no_command -l timeout -x -d 'End it after this long'
+complete -c seclude -n __seclude_no_command -l kill-after -x -d 'How long it has for its end'
+complete -c seclude -n __seclude_no_command -l stop-signal -x -a '(__seclude_signals)' -d 'The signal that asks it to end'
+complete -c seclude -n __seclude_no_command -l die-with-parent -d 'End it when the caller ends'
+complete -c seclude -n __seclude_no_command -l leftovers -x -a 'kill\t"they are killed" wait\t"seclude waits for them" leave\t"they live on"' -d 'What outlives the command'
+complete -c seclude -n __seclude_no_command -l new-session -d 'A session of its own'
 complete -c seclude -n __seclude_no_command -l keep-fd -x -a 'all\t"every descriptor"' -d 'Descriptors that stay open'
+complete -c seclude -n __seclude_no_command -l status -x -a 'exit\t"128 and its number" reraise\t"seclude ends by it as well"' -d 'What a signal becomes'
+complete -c seclude -n __seclude_no_command -l ok-status -x -a '(__seclude_statuses)' -d 'Statuses that become 0'
 complete -c seclude -n __seclude_no_command -s q -l quiet -d 'No report'
 complete -c seclude -n __seclude_no_command -s v -l verbose -d 'The plan and each step with its time'
 complete -c seclude -n __seclude_no_command -l report -x -a 'text json' -d 'The report\'s form'

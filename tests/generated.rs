@@ -169,6 +169,13 @@ fn bash_completes_lists_users_and_the_command_itself() {
     assert_eq!(bash(&["seclude", "--user", "roo"]), ["root"]);
     assert_eq!(bash(&["seclude", "--user", "root", ":", "roo"]), ["root"]);
     assert_eq!(bash(&["seclude", "--gr"]), ["--group", "--groups"]);
+    assert_eq!(bash(&["seclude", "--stop-signal", "TER"]), ["TERM"]);
+    assert_eq!(bash(&["seclude", "--ok-status", "=", "3,TER"]), ["3,TERM"]);
+    assert_eq!(
+        bash(&["seclude", "--ok-status", "254,25"]),
+        ["254,25", "254,250", "254,251", "254,252", "254,253", "254,255"]
+    );
+    assert_eq!(bash(&["seclude", "--pid-file", "src/mai"]), ["src/main.rs"]);
     assert!(bash(&["seclude", "-u", "root", "--", "bas"]).contains(&"bash".to_string()));
     assert_eq!(bash(&["seclude", "ls", "src/mai"]), ["src/main.rs"]);
     assert_eq!(bash(&["seclude", "ls", "--us"]), [""]);
@@ -187,6 +194,10 @@ fn fish_completes_lists_and_the_command_itself() {
         out.lines().filter_map(|line| line.split('\t').next()).map(str::to_string).collect::<Vec<_>>()
     };
     assert_eq!(fish("seclude --unshare user,pi"), ["user,pid"]);
+    assert_eq!(fish("seclude --stop-signal TER"), ["TERM"]);
+    assert_eq!(fish("seclude --ok-status 3,TER"), ["3,TERM"]);
+    assert_eq!(fish("seclude --ok-status 143,14").len(), 11);
+    assert_eq!(fish("seclude --leftovers "), ["kill", "leave", "wait"]);
     assert!(fish("seclude -u root -- bas").contains(&"bash".to_string()));
 }
 
@@ -238,6 +249,11 @@ fn zsh_completes_lists_and_groups() {
             ["seclude --unshare user,pi", "--unshare user,pid"],
             ["seclude --user root:roo", "--user root:root"],
             ["seclude --time-offset mono", "monotonic="],
+            ["seclude --stop-signal XCP", "--stop-signal XCPU "],
+            ["seclude --ok-status 3,TER", "--ok-status 3,TERM"],
+            ["seclude --leftovers le", "--leftovers leave"],
+            ["seclude --status rer", "--status reraise"],
+            ["seclude --pid-file src/mai", "--pid-file src/main.rs"],
         ] {
             let mut command = Command::new("zsh");
             command.args(["-f", "-c", ZSH, "zsh", line, wanted]).current_dir(env!("CARGO_MANIFEST_DIR"));
