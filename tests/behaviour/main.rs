@@ -3,9 +3,12 @@
 #[path = "../machine/mod.rs"]
 mod machine;
 
+mod daemon;
 mod descriptors;
 mod ends;
 mod environment;
+mod exec;
+mod exec_users;
 mod identity;
 mod init;
 mod launch;

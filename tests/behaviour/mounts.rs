@@ -57,7 +57,7 @@ fn mounts_are_private_unless_they_are_asked_to_travel() {
 }
 
 /// A tree with a shell in it, bound from the machine's own.
-fn tree(name: &str) -> PathBuf {
+pub fn tree(name: &str) -> PathBuf {
     let dir = scratch(name);
     for part in ["bin", "lib", "lib64", "usr", "proc", "tmp"] {
         fs::create_dir(dir.join(part)).unwrap();
@@ -67,7 +67,7 @@ fn tree(name: &str) -> PathBuf {
 }
 
 /// A script that binds the machine's programs into `tree` in a mount namespace of the caller's, then does `rest`.
-fn in_tree(tree: &std::path::Path, rest: &str) -> crate::machine::Outcome {
+pub fn in_tree(tree: &std::path::Path, rest: &str) -> crate::machine::Outcome {
     let dir = tree.display();
     let binds: String = ["bin", "lib", "lib64", "usr"]
         .iter()

@@ -6,7 +6,7 @@ use crate::machine::live::live;
 use crate::machine::{call, caller, can, is_root, run, scratch, sh};
 
 /// The word of the command line, and the file in /proc/self/ns.
-const KINDS: [(&str, &str); 8] = [
+pub const KINDS: [(&str, &str); 8] = [
     ("user", "user"),
     ("pid", "pid"),
     ("mount", "mnt"),
@@ -17,10 +17,10 @@ const KINDS: [(&str, &str); 8] = [
     ("time", "time"),
 ];
 
-const LINKS: &str = "for f in user pid mnt net uts ipc cgroup time; do readlink /proc/self/ns/$f; done";
+pub const LINKS: &str = "for f in user pid mnt net uts ipc cgroup time; do readlink /proc/self/ns/$f; done";
 
 /// The kinds of which inside and outside differ.
-fn new_kinds(inside: &str) -> Vec<&'static str> {
+pub fn new_kinds(inside: &str) -> Vec<&'static str> {
     let outside = run("sh", &["-c", LINKS]).out;
     let (inside, outside): (Vec<&str>, Vec<&str>) = (inside.lines().collect(), outside.lines().collect());
     assert_eq!((inside.len(), outside.len()), (8, 8), "{inside:?}");
@@ -121,7 +121,7 @@ fn all_of_a_process_is_joined_and_its_init_is_a_neighbour() {
 }
 
 #[test]
-fn new_kinds_are_made_beside_joined_ones() {
+pub fn new_kinds_are_made_beside_joined_ones() {
     if !can(&["userns"]) {
         return;
     }
