@@ -175,6 +175,10 @@ fn signalled(options: &[&str], script: &str, signals: &[Signal]) -> Value {
     command.args(["sh", "-c", &format!("echo told >&2; {script}")]);
     let mut job = live_of(&mut command);
     assert_eq!((job.told.clone(), job.line()), ("told".to_string(), "up".to_string()));
+    let told = std::fs::read_to_string(&file).unwrap();
+    let started: Value = serde_json::from_str(&told).unwrap();
+    // So that it goes with this test, whatever comes of it.
+    job.real = started["real_pid"].as_i64().unwrap() as i32;
     let (last, first) = signals.split_last().expect("a signal");
     for signal in first {
         job.signal(*signal);
