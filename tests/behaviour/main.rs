@@ -29,3 +29,4 @@ mod report;
 mod report_json;
 mod signals;
 mod statuses;
+mod streams;

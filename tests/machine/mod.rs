@@ -35,7 +35,7 @@ pub const GRANT: u32 = 700_000;
 /// Whether this machine can do all of `words`. What SECLUDE_TEST_CAN lists and is absent fails; what is absent and
 /// unlisted is skipped aloud.
 ///
-/// The words: `root` (all capabilities, in the initial user namespace), `userns` (whoever runs the tests can make user
+/// The words: `root` (in the initial user namespace), `resource` (beyond hard limits), `userns` (whoever runs the tests can make user
 /// namespaces), `subids` (whoever runs the tests has grants and the helpers), and the name of any program.
 pub fn can(words: &[&str]) -> bool {
     let promised = std::env::var("SECLUDE_TEST_CAN").unwrap_or_default();
@@ -55,6 +55,10 @@ pub fn can(words: &[&str]) -> bool {
 fn has(word: &str) -> bool {
     match word {
         "root" => is_root() && in_initial_user_namespace(),
+        "resource" => {
+            let raised = "ulimit -n 6 && ulimit -n 16 2>/dev/null";
+            Command::new("sh").args(["-c", raised]).status().is_ok_and(|s| s.success())
+        }
         "userns" => {
             Command::new("unshare").args(["-U", "true"]).output().is_ok_and(|out| out.status.success())
         }
