@@ -3,6 +3,7 @@
 mod json;
 mod text;
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,8 @@ pub struct Report {
     to: To,
     /// Whether somebody said where or how, and so counts on it: then a report that can't be written is a failure.
     said: bool,
+    /// Whether nobody has read what was told last.
+    unread: Cell<bool>,
 }
 
 enum To {
@@ -70,7 +73,7 @@ impl Report {
         };
         let form = args.report.unwrap_or_default();
         let said = args.report.is_some() || args.report_to.is_some() || args.dry_run || args.doctor;
-        Ok(Report { form, quiet: args.quiet, verbose: args.verbose, to, said })
+        Ok(Report { form, quiet: args.quiet, verbose: args.verbose, to, said, unread: Cell::new(false) })
     }
 
     /// What reports are written to, beyond the standard streams.
@@ -151,16 +154,20 @@ impl Report {
             To::Descriptor(fd) => *fd,
             To::File(file) => file.as_fd(),
         };
-        let patience = if self.said { PATIENCE } else { Duration::ZERO };
-        match deliver(fd, record.as_bytes(), patience) {
+        // Who has kept us waiting once does so no more.
+        let patience = if self.said && !self.unread.get() { PATIENCE } else { Duration::ZERO };
+        let answer = deliver(fd, record.as_bytes(), patience);
+        self.unread.set(answer == Err(Errno::ETIMEDOUT));
+        match answer {
             Err(errno) if self.said => Err(failed(errno)),
             _ => Ok(()),
         }
     }
 }
 
-/// Writes a failure to standard error, for as long as somebody may take to read it.
+/// Writes a failure to standard error. Where nobody reads, the status has to do.
 pub fn cry(text: &str) {
+    const PATIENCE: Duration = Duration::from_secs(1);
     if let Some(fd) = sys::borrowed(2) {
         let _ = deliver(fd, text.as_bytes(), PATIENCE);
     }
