@@ -6,10 +6,10 @@ mod subids;
 
 use std::collections::BTreeMap;
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::path::{Path, PathBuf};
 
-use caps::{CapSet, Capability};
+use caps::Capability;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
@@ -27,6 +27,7 @@ use crate::namespace::Kind;
 use crate::request::Request;
 use crate::request::lifetime::KeepFd;
 use crate::request::namespaces::{JoinTarget, MapSpec};
+use crate::sys;
 
 /// One side of the id maps, users or groups, as this machine has it.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -50,7 +51,7 @@ pub struct Host {
     /// The caller's supplementary groups, in order, each once.
     pub groups: Vec<u32>,
     /// The caller's effective capabilities in its own user namespace.
-    pub capabilities: Vec<Capability>,
+    pub capabilities: u64,
     pub user_side: Side,
     pub group_side: Side,
     /// Whether setgroups(2) is denied in the caller's own user namespace, and so in every new one below it.
@@ -59,7 +60,8 @@ pub struct Host {
     pub joined: Option<Space>,
     /// The user that `--user` names.
     pub account: Option<Account>,
-    pub environment: Vec<(OsString, OsString)>,
+    /// The variables, each `NAME=VALUE`.
+    pub environment: Vec<&'static CStr>,
     /// Those of the descriptors of `--keep-fd` that are open.
     pub open: Vec<i32>,
     /// The signals that were blocked when seclude was started.
@@ -86,11 +88,8 @@ impl Host {
             "the group ids",
             unistd::getresgid().map(|ids| [ids.real, ids.effective, ids.saved].map(|id| id.as_raw())),
         )?;
-        let effective = caps::read(None, CapSet::Effective);
-        let capabilities: Vec<_> = effective
-            .map_err(|e| Failure::refused(Stage::Probe, "read", "the effective capabilities", e.to_string()))?
-            .into_iter()
-            .collect();
+        let capabilities = sys::effective_capabilities()
+            .map_err(|errno| Failure::errno(Stage::Probe, "read", "the effective capabilities", errno))?;
         let mut groups: Vec<u32> = unistd::getgroups()
             .map_err(|errno| Failure::errno(Stage::Probe, "read", "the supplementary groups", errno))?
             .into_iter()
@@ -122,7 +121,7 @@ impl Host {
             None => None,
         };
         let account = accounts::account(request, &group_side.names)?;
-        let environment = env::vars_os().collect();
+        let environment = sys::variables();
         let open = request.lifetime.keep_fd.iter().flat_map(|keep| match keep {
             KeepFd::These(list) => list.clone(),
             KeepFd::All => Vec::new(),
@@ -153,7 +152,7 @@ impl Host {
     }
 
     pub fn can(&self, capability: Capability) -> bool {
-        self.capabilities.contains(&capability)
+        self.capabilities & capability.bitmask() != 0
     }
 }
 
@@ -207,19 +206,19 @@ fn find_helper(name: &str, privileged: bool) -> Option<PathBuf> {
 
 fn leads_terminal() -> bool {
     let own = unistd::getpid();
-    let foreground = |fd| crate::sys::borrowed(fd).and_then(|fd| unistd::tcgetpgrp(fd).ok());
+    let foreground = |fd| sys::borrowed(fd).and_then(|fd| unistd::tcgetpgrp(fd).ok());
     unistd::getpgrp() == own && [0, 1].into_iter().all(|fd| foreground(fd) == Some(own))
 }
 
 /// Standard input always; output and error where somebody may wait at the other end for their close.
 fn passing_streams() -> Vec<i32> {
     let stays = |fd: i32| {
-        let found = crate::sys::borrowed(fd).and_then(|fd| fstat(fd).ok());
+        let found = sys::borrowed(fd).and_then(|fd| fstat(fd).ok());
         found.is_some_and(|found| {
             let kind = found.st_mode & SFlag::S_IFMT.bits();
             let file = kind == SFlag::S_IFREG.bits();
             let device = kind == SFlag::S_IFCHR.bits() || kind == SFlag::S_IFBLK.bits();
-            let terminal = crate::sys::borrowed(fd).is_some_and(|fd| unistd::isatty(fd).unwrap_or(false));
+            let terminal = sys::borrowed(fd).is_some_and(|fd| unistd::isatty(fd).unwrap_or(false));
             file || device && !terminal
         })
     };
@@ -228,6 +227,6 @@ fn passing_streams() -> Vec<i32> {
 
 /// Whether the caller has handed it over: what is closed by an exec, it can't have.
 fn is_open(fd: i32) -> bool {
-    let flags = crate::sys::borrowed(fd).map(|fd| fcntl(fd, FcntlArg::F_GETFD));
+    let flags = sys::borrowed(fd).map(|fd| fcntl(fd, FcntlArg::F_GETFD));
     flags.is_some_and(|flags| flags.is_ok_and(|flags| flags & libc::FD_CLOEXEC == 0))
 }

@@ -1,10 +1,10 @@
 //! The edge: argv in, exit status out. The only place that prints to standard error or exits.
+#![no_main]
 #![forbid(unsafe_code)]
 
 use std::env;
 use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
-use std::process::ExitCode;
 
 use nix::errno::Errno;
 use seclude::background::{self, Back, Side};
@@ -16,14 +16,19 @@ use seclude::plan::lifetime::Model;
 use seclude::report::{Report, coloured, plain};
 use seclude::request::{Asked, Request, StyledStr};
 use seclude::supervise::Post;
+use seclude::sys::Heap;
 use seclude::{doctor, host, launch, report, request, supervise, sys};
 
 /// What seclude ends with where it refuses or fails.
 const REFUSED: u8 = 125;
 
-fn main() -> ExitCode {
-    let args: Vec<OsString> = env::args_os().collect();
-    ExitCode::from(run(&args).unwrap_or_else(|error| match error.downcast_ref::<Failure>() {
+#[global_allocator]
+static HEAP: Heap = Heap::new();
+
+seclude::entry!(edge);
+
+fn edge(args: &[OsString]) -> u8 {
+    run(args).unwrap_or_else(|error| match error.downcast_ref::<Failure>() {
         Some(failure) => {
             say(failure);
             failure.exit_status()
@@ -32,7 +37,7 @@ fn main() -> ExitCode {
             report::cry(&format!("seclude: {error}\n"));
             REFUSED
         }
-    }))
+    })
 }
 
 /// Tells a failure where reports go, and on standard error if that is somewhere else.

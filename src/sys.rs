@@ -2,7 +2,10 @@
 #![allow(unsafe_code)]
 
 mod children;
+mod heap;
+mod start;
 
+use std::ffi::CStr;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -12,6 +15,8 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 pub use children::{
     Change, USAGE_WORDS, Usage, Whose, await_child, fork, kill, reap, send, usage_of_children, wait,
 };
+pub use heap::Heap;
+pub use start::begin;
 
 /// Which side of a clone this is.
 pub enum Cloned {
@@ -156,6 +161,29 @@ const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
 pub fn borrowed(fd: RawFd) -> Option<BorrowedFd<'static>> {
     // SAFETY: the number is the caller's own choice, and whoever uses it learns of EBADF from the kernel.
     (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// The variables that the kernel gave, each `NAME=VALUE`.
+pub fn variables() -> Vec<&'static CStr> {
+    let mut found = Vec::new();
+    let mut next = environ();
+    // SAFETY: the list ends with a null pointer, and its strings live as long as the process, which changes none.
+    unsafe {
+        while !next.is_null() && !(*next).is_null() {
+            found.push(CStr::from_ptr(*next));
+            next = next.add(1);
+        }
+    }
+    found
+}
+
+/// The effective capabilities, a bit each. Source: capget(2).
+pub fn effective_capabilities() -> Result<u64, Errno> {
+    const VERSION_3: u32 = 0x2008_0522;
+    let (mut header, mut data) = ([VERSION_3, 0], [[0u32; 3]; 2]);
+    // SAFETY: version 3 takes a header of two words and two structures of three, which outlive the call.
+    let answer = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) };
+    Errno::result(answer).map(|_| u64::from(data[0][0]) | u64::from(data[1][0]) << 32)
 }
 
 /// The environment as the kernel gave it, to be handed on as it is.

@@ -76,7 +76,10 @@ impl<'a> Image<'a> {
             |list: &[CString]| list.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>();
         let (envp, inherited) = match &exec.environment {
             Environment::Inherited => (Vec::new(), sys::environ()),
-            Environment::Exact(list) => (pointers(list), ptr::null()),
+            Environment::Exact(list) => {
+                let list = list.iter().map(|text| text.as_ptr());
+                (list.chain([ptr::null()]).collect(), ptr::null())
+            }
         };
         let mut reserved = vec![ends.channel, ends.proc];
         reserved.extend(ends.told);

@@ -1,6 +1,7 @@
 //! Decides what the command starts with: its words, environment, directory and descriptors, and where it is looked for.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::borrow::Cow;
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::sys::signal::SigSet;
@@ -20,7 +21,7 @@ pub enum Environment {
     /// The caller's, byte for byte.
     Inherited,
     /// `NAME=VALUE` strings.
-    Exact(Vec<CString>),
+    Exact(Vec<Cow<'static, CStr>>),
 }
 
 /// What execve(2) will be given.
@@ -55,10 +56,13 @@ pub(super) fn decide(request: &Request, host: &Host) -> Result<Exec, Failure> {
     let variables = variables(request, host)?;
     let environment = match &variables {
         None => Environment::Inherited,
-        Some(list) => Environment::Exact(list.iter().map(|(name, value)| joined(name, value)).collect()),
+        Some(list) => Environment::Exact(list.clone()),
     };
-    let path = variables.as_ref().unwrap_or(&host.environment).iter().find(|(name, _)| name == "PATH");
-    let path = path.map_or(OsStr::new(DEFAULT_PATH), |(_, value)| value);
+    let path = match &variables {
+        Some(list) => list.iter().find_map(|variable| value_of(variable, OsStr::new("PATH"))),
+        None => host.environment.iter().find_map(|variable| value_of(variable, OsStr::new("PATH"))),
+    };
+    let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
     let mut argv: Vec<CString> =
         request.command.iter().map(|word| c_string(word, "COMMAND")).collect::<Result<_, _>>()?;
     if let Some(name) = &request.identity.argv0 {
@@ -95,7 +99,7 @@ fn candidates(program: &OsStr, path: &OsStr) -> Vec<CString> {
     candidates
 }
 
-type Variables = Vec<(OsString, OsString)>;
+type Variables = Vec<Cow<'static, CStr>>;
 
 /// The command's variables, or `None` where nothing was asked that would change the caller's.
 fn variables(request: &Request, host: &Host) -> Result<Option<Variables>, Failure> {
@@ -104,10 +108,11 @@ fn variables(request: &Request, host: &Host) -> Result<Option<Variables>, Failur
     if !asked.clear_env && asked.env.is_empty() && asked.unset_env.is_empty() && !becomes {
         return Ok(None);
     }
-    let mut list: Variables = if asked.clear_env { Vec::new() } else { host.environment.clone() };
+    let callers = if asked.clear_env { &[][..] } else { &host.environment };
+    let mut list: Variables = callers.iter().map(|variable| Cow::Borrowed(*variable)).collect();
     if becomes {
         for (name, value) in user_variables(host) {
-            set(&mut list, OsStr::new(name), value);
+            set(&mut list, OsStr::new(name), value.as_deref());
         }
     }
     for name in &asked.unset_env {
@@ -117,9 +122,8 @@ fn variables(request: &Request, host: &Host) -> Result<Option<Variables>, Failur
         if name.is_empty() {
             return Err(Failure::refused(Stage::Plan, "take", "--env", "a variable has a name before its ="));
         }
-        let caller =
-            || host.environment.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
-        set(&mut list, name, value.clone().or_else(caller));
+        let caller = || host.environment.iter().find_map(|variable| value_of(variable, name));
+        set(&mut list, name, value.as_deref().or_else(caller));
     }
     Ok(Some(list))
 }
@@ -137,18 +141,21 @@ fn user_variables(host: &Host) -> [(&'static str, Option<OsString>); 4] {
     ]
 }
 
-fn set(list: &mut Variables, name: &OsStr, value: Option<OsString>) {
-    // Where an environment has it twice, programs differ in which one they read.
-    let at = list.iter().position(|(other, _)| other == name);
-    list.retain(|(other, _)| other != name);
-    if let Some(value) = value {
-        list.insert(at.unwrap_or(list.len()), (name.to_os_string(), value));
-    }
+/// The value, if the variable has this name.
+fn value_of<'a>(variable: &'a CStr, name: &OsStr) -> Option<&'a OsStr> {
+    variable.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(OsStr::from_bytes)
 }
 
-fn joined(name: &OsStr, value: &OsStr) -> CString {
-    let bytes = [name.as_bytes(), b"=", value.as_bytes()].concat();
-    CString::new(bytes).expect("neither a name nor a value that came as a word holds a NUL")
+fn set(list: &mut Variables, name: &OsStr, value: Option<&OsStr>) {
+    // Where an environment has it twice, programs differ in which one they read.
+    let at = list.iter().position(|variable| value_of(variable, name).is_some());
+    list.retain(|variable| value_of(variable, name).is_none());
+    if let Some(value) = value {
+        let bytes = [name.as_bytes(), b"=", value.as_bytes()].concat();
+        let variable =
+            CString::new(bytes).expect("neither a name nor a value that came as a word holds a NUL");
+        list.insert(at.unwrap_or(list.len()), Cow::Owned(variable));
+    }
 }
 
 /// Where the command starts: `--chdir`, or the new root.
