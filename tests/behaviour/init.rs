@@ -109,7 +109,7 @@ fn an_orphan_s_status_is_never_taken_for_the_command_s() {
     if !can(&["userns"]) {
         return;
     }
-    let orphan = "pid=$(sh -c '(exit 3) >/dev/null & echo $!'); while [ -e /proc/$pid ]; do :; done";
+    let orphan = "pid=$(sh -c 'sh -c \"kill -KILL \\$\\$\" >/dev/null & echo $!'); while [ -e /proc/$pid ]; do :; done";
     assert_eq!(inside(&format!("{orphan}; exit 6")).seen(), (Some(6), "", ""));
 }
 

@@ -211,7 +211,10 @@ fn output_that_the_command_closes_ends_for_its_reader_while_seclude_waits() {
 fn input_that_the_command_closes_ends_for_its_writer_while_seclude_waits() {
     for way in ways() {
         let file = scratch("writer").join("ended");
-        let stay = format!("exec <&-; until [ -e {} ]; do sleep 0.01; done; exit 8", file.display());
+        let stay = format!(
+            "exec <&-; until [ -e {} ] || [ $((n += 1)) = 4000 ]; do sleep 0.01; done; exit 8",
+            file.display()
+        );
         let script =
             format!(r#"{{ yes 2>/dev/null; : > {}; }} | "$0" -q {way} sh -c '{stay}'"#, file.display());
         assert_eq!(caller(&script).seen(), (Some(8), "", ""), "{way}");
@@ -223,7 +226,10 @@ fn a_descriptor_that_is_handed_over_is_the_command_s_to_close() {
     for way in ways() {
         // The reader's cat ends though the command stays until it has.
         let file = scratch("reader").join("ended");
-        let stay = format!("exec 9>&-; until [ -e {} ]; do sleep 0.01; done; exit 8", file.display());
+        let stay = format!(
+            "exec 9>&-; until [ -e {} ] || [ $((n += 1)) = 4000 ]; do sleep 0.01; done; exit 8",
+            file.display()
+        );
         let script = format!(
             r#"{{ "$0" -q --keep-fd 9 {way} sh -c '{stay}' 9>&1 >/dev/null 2>/dev/null; echo $? >&2; }} | {{ cat; : > {}; }}"#,
             file.display()
