@@ -4,61 +4,91 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use crate::machine::live::{live, live_of};
+use crate::machine::counter::{COUNTER, catchable};
+use crate::machine::live::{Live, live, live_of};
+use crate::machine::processes::{send, send_number, state, until};
 use crate::machine::{caller, can, seclude};
 
-/// The signals that are passed on, and their names for trap.
-const PASSED: [(Signal, &str); 8] = [
-    (Signal::SIGHUP, "HUP"),
-    (Signal::SIGINT, "INT"),
-    (Signal::SIGQUIT, "QUIT"),
-    (Signal::SIGTERM, "TERM"),
-    (Signal::SIGUSR1, "USR1"),
-    (Signal::SIGUSR2, "USR2"),
-    (Signal::SIGWINCH, "WINCH"),
-    (Signal::SIGCONT, "CONT"),
-];
+const NEW: [&str; 5] = ["-n", "user,pid,mount", "--user", "0:0", "--mount-proc"];
 
-/// A script that writes each signal that it gets, until it is asked to end by a file's end.
-fn counting() -> String {
-    let traps: String = PASSED.iter().map(|(_, name)| format!("trap 'echo got {name}' {name}; ")).collect();
-    // A trap waits while read does, where the signal came just before it: so read looks up every now and then.
-    format!("{traps} echo ready; while :; do read -t 0.02 x; [ \"$x\" = end ] && exit 7; done")
+/// The counting command below seclude, ready. Within the grace the second of INT and TERM would end it.
+fn counting(options: &[&str]) -> Live {
+    let mut command = Command::new(seclude());
+    command.args(["--kill-after", "0"]).args(options).args(COUNTER);
+    let mut job = live_of(&mut command);
+    assert_eq!(job.line(), "ready");
+    job
+}
+
+/// Has it end; what has come twice would stand before that.
+fn ends(mut job: Live, told: &str) {
+    send(job.pid(), Signal::SIGUSR1);
+    assert_eq!(job.end().seen(), (Some(7), told, ""));
 }
 
 fn counted_once(options: &[&str]) {
-    // Within the grace the second of INT and TERM would end it.
-    let mut command = Command::new(seclude());
-    command.args(["--kill-after", "0"]).args(options).args(["bash", "-c", &counting()]);
-    let mut job = live_of(&mut command);
-    assert_eq!(job.line(), "ready");
-    for (signal, name) in PASSED {
-        job.signal(signal);
-        assert_eq!(job.line(), format!("got {name}"));
+    let mut job = counting(options);
+    for number in catchable() {
+        send_number(job.pid(), number);
+        assert_eq!(job.line(), format!("got {number}"), "{options:?}");
     }
-    // What came twice would stand before the end.
-    job.say("end\n");
-    let ended = job.end();
-    assert_eq!((ended.status, ended.out.as_str(), ended.err.as_str()), (Some(7), "", ""));
+    ends(job, "");
 }
 
 #[test]
-fn each_signal_that_is_passed_on_reaches_the_command_once() {
-    counted_once(&[]);
+fn each_signal_that_can_be_caught_reaches_the_command_once() {
+    if can(&["perl"]) {
+        counted_once(&[]);
+        counted_once(&["--new-session"]);
+        counted_once(&["--timeout", "1h", "--leftovers", "wait"]);
+    }
 }
 
 #[test]
 fn each_reaches_a_command_below_an_init_and_one_that_is_pid_1() {
-    if can(&["userns"]) {
-        counted_once(&["-n", "user,pid,mount", "--user", "0:0", "--mount-proc"]);
-        counted_once(&["-n", "user,pid,mount", "--as-pid1", "--user", "0:0", "--mount-proc"]);
+    if can(&["userns", "perl"]) {
+        counted_once(&NEW);
+        counted_once(&[&NEW[..], &["--as-pid1"]].concat());
+        counted_once(&[&NEW[..], &["--new-session"]].concat());
+        counted_once(&["-n", "user,pid,time", "--user", "0:0"]);
     }
 }
 
 #[test]
 fn each_reaches_a_command_that_is_another_user() {
-    if can(&["root"]) {
+    if can(&["root", "perl"]) {
         counted_once(&["--user", "nobody"]);
+        counted_once(&["-n", "pid", "--user", "1234:1234"]);
+    }
+}
+
+#[test]
+fn real_time_signals_queue_on_the_way_and_none_is_lost() {
+    if !can(&["perl"]) {
+        return;
+    }
+    for options in [&[][..], &NEW, &[&NEW[..], &["--as-pid1"]].concat()] {
+        if !options.is_empty() && !can(&["userns"]) {
+            continue;
+        }
+        let mut job = counting(options);
+        // While it is stopped all of them wait.
+        send(job.pid(), Signal::SIGSTOP);
+        until("seclude's stop", || state(job.pid()) == Some('T'));
+        for number in [64, 34, 64, 40, 34, 64] {
+            send_number(job.pid(), number);
+        }
+        send(job.pid(), Signal::SIGCONT);
+        let mut got: Vec<_> = (0..7).map(|_| job.line()).collect();
+        got.sort();
+        assert_eq!(
+            got,
+            ["got 18", "got 34", "got 34", "got 40", "got 64", "got 64", "got 64"],
+            "{options:?}"
+        );
+        send(job.pid(), Signal::SIGUSR1);
+        assert_eq!(job.line(), "got 10");
+        ends(job, "");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The machine under test: what it can do, who calls seclude on it, and how a call ends. It asserts nothing about seclude.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod counter;
 pub mod live;
 pub mod processes;
 

@@ -50,7 +50,13 @@ pub fn send(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap_or_else(|errno| panic!("{signal} to {pid}: {errno}"));
 }
 
-fn pids() -> impl Iterator<Item = i32> {
+/// Sends a signal that may have no name.
+pub fn send_number(pid: i32, signal: i32) {
+    // SAFETY: numbers alone.
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "signal {signal} to {pid}");
+}
+
+pub fn pids() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").expect("/proc is there").flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
