@@ -191,7 +191,7 @@ impl Held<'_> {
 
     fn run(self) -> Result<Launched, Failure> {
         let (real_pid, isolated_pid) = (self.standing.real_pid, self.standing.isolated_pid);
-        let mut terminal = if self.plan.lifetime.own_group { Terminal::find() } else { Terminal::default() };
+        let mut terminal = Terminal::find();
         if self.plan.lifetime.foreground {
             terminal.lend(real_pid);
         }

@@ -35,6 +35,11 @@ impl Terminal {
         self.lent
     }
 
+    /// A group that has put itself in the foreground, as an interactive shell's does, has it lent from now on.
+    pub fn concede(&mut self, group: i32) {
+        self.lent |= self.file.as_ref().is_some_and(|file| tcgetpgrp(file) == Ok(Pid::from_raw(group)));
+    }
+
     /// Puts seclude's own group back; whether the terminal had been lent.
     pub fn take_back(&mut self) -> bool {
         let lent = std::mem::take(&mut self.lent);

@@ -79,6 +79,7 @@ impl Watch<'_> {
         if wants && self.lifetime.own_group && launched.terminal.lend(launched.real_pid) {
             return self.send(libc::SIGCONT, Scope::Group);
         }
+        launched.terminal.concede(launched.real_pid);
         let lent = launched.terminal.take_back();
         if lent || wants || signal == libc::SIGTSTP {
             self.owed = lent;
