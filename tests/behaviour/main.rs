@@ -30,3 +30,4 @@ mod report_json;
 mod signals;
 mod statuses;
 mod streams;
+mod terminal;

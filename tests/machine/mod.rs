@@ -4,6 +4,7 @@
 pub mod counter;
 pub mod live;
 pub mod processes;
+pub mod pty;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
