@@ -195,7 +195,12 @@ fn deliver(fd: BorrowedFd, bytes: &[u8], patience: Duration) -> Result<(), Errno
             Ok(0) => return Err(Errno::ENOSPC),
             Ok(count) => rest = &rest[count..],
             Err(Errno::EINTR | Errno::EAGAIN) => {}
-            Err(errno) => return Err(errno),
+            Err(errno) => {
+                if matches!(errno, Errno::EPIPE | Errno::EFBIG) {
+                    sys::forget_own_write();
+                }
+                return Err(errno);
+            }
         }
     }
     Ok(())

@@ -96,6 +96,20 @@ pub fn replace(stream: RawFd, file: impl AsFd) {
     unsafe { libc::dup2(file.as_fd().as_raw_fd(), stream) };
 }
 
+/// Takes back the SIGPIPE or SIGXFSZ that a write of our own has brought on us: where they are blocked they wait, ignored or
+/// not, and would be taken for somebody's word to the command. Source: sigtimedwait(2).
+pub fn forget_own_write() {
+    // SAFETY: plain data that outlives the calls.
+    unsafe {
+        let mut set: libc::sigset_t = zeroed();
+        for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+            libc::sigaddset(&mut set, signal);
+        }
+        let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        libc::sigtimedwait(&set, std::ptr::null_mut(), &at_once);
+    }
+}
+
 /// Ends this process by `signal`, without a core. Returns where that is not to be had, as for PID 1.
 pub fn end_by(signal: i32) {
     // SAFETY: plain data that outlives the calls; the default disposition runs no code of ours.

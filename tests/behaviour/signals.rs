@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use crate::machine::counter::{COUNTER, catchable};
 use crate::machine::live::{Live, live, live_of};
 use crate::machine::processes::{send, send_number, state, until};
-use crate::machine::{caller, can, seclude};
+use crate::machine::{caller, can, finish, scratch, seclude};
 
 const NEW: [&str; 5] = ["-n", "user,pid,mount", "--user", "0:0", "--mount-proc"];
 
@@ -122,6 +122,24 @@ fn a_command_that_stops_and_goes_on_is_waited_for() {
     job.signal(Signal::SIGCONT);
     job.say("x\n");
     assert_eq!(job.end().status, Some(5));
+}
+
+#[test]
+fn what_seclude_s_own_writes_bring_on_it_is_not_the_command_s() {
+    // SIGPIPE, where nobody reads standard error, and SIGXFSZ, where a file may not grow.
+    let closed = "mkfifo pipe; exec 4<>pipe 5>pipe 4<&-";
+    let full = "exec 5>full; ulimit -f 0";
+    for before in [closed, full] {
+        for options in ["", "-v", "--exec", "--daemon"] {
+            let script = format!(
+                r#"cd {} && mkfifo out && exec 3<>out; {before}
+                "$0" --keep-fd 3 {options} sh -c 'echo alive >&3' 2>&5; echo $?; read -t 10 line <&3; echo $line"#,
+                scratch("writes").display()
+            );
+            let seen = finish(Command::new("bash").args(["-c", &script]).arg(seclude()));
+            assert_eq!(seen.seen(), (Some(0), "0\nalive\n", ""), "{before}, {options}");
+        }
+    }
 }
 
 #[test]
