@@ -34,7 +34,15 @@ impl PidFile {
         name.push(path.file_name().unwrap_or_default());
         name.push(format!(".{}", std::process::id()));
         let draft = path.with_file_name(name);
-        let failed = |errno| Failure::errno(Stage::PidFile, "make", shown(&path), errno);
+        let failed = |errno| {
+            let failure = Failure::errno(Stage::PidFile, "make", shown(&path), errno);
+            match errno {
+                Errno::EEXIST => {
+                    failure.hint(format!("{} is left of a launch that was killed", shown(&draft)))
+                }
+                _ => failure,
+            }
+        };
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let file = open(&draft, flags, Mode::from_bits_truncate(0o644)).map_err(failed)?;
         let meta = fs::File::from(file).metadata();
