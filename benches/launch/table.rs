@@ -1,0 +1,91 @@
+//! Prints what was measured, in at most 100 columns. It measures nothing.
+
+use crate::lab;
+use crate::measure::{Median, Sample};
+use crate::scenario::Scenario;
+
+/// The overhead beyond the target's, and how many times that of each floor it is.
+pub fn scenario(scenario: &Scenario, rounds: usize, samples: &[Sample]) {
+    let who = if lab::is_root() { "root".to_string() } else { format!("uid {}", lab::plain().0) };
+    println!("\n{} · {} · {rounds} rounds as {who}", scenario.name.to_uppercase(), scenario.title);
+    let Some((target, rest)) = samples.split_first() else { return };
+    let Some(base) = target.median() else { return };
+    let beyond = |sample: &Sample| sample.median().map(|median| median.beyond(base));
+    let floors: Vec<_> = rest
+        .iter()
+        .filter_map(|sample| Some((sample.label.strip_prefix("floor ")?, beyond(sample)?.value)))
+        .collect();
+    let names: String = floors.iter().map(|(name, _)| format!("{:>14}", format!("× {name}"))).collect();
+    println!("{:<32}{:>9}   {:<17}{names}", "µs beyond the target", "median", "95 % interval");
+    for sample in rest {
+        let Some(overhead) = beyond(sample) else { continue };
+        let ratios: String =
+            floors.iter().map(|(_, floor)| format!("{:>14.2}", overhead.value / floor)).collect();
+        println!("{}{ratios}{}", line(&sample.label, overhead), failures(sample));
+    }
+    println!("{}", line(&target.label, base).trim_end());
+    for (what, more, less) in scenario.differences {
+        let of = |label: &str| rest.iter().find(|sample| sample.label == *label)?.median();
+        if let (Some(more), Some(less)) = (of(more), of(less)) {
+            println!("{}", line(what, more.beyond(less)).trim_end());
+        }
+    }
+}
+
+fn line(label: &str, median: Median) -> String {
+    let interval = format!("{:.0} to {:.0}", median.low, median.high);
+    format!("{label:<32}{:>9.0}   {interval:<17}", median.value)
+}
+
+fn failures(sample: &Sample) -> String {
+    if sample.failed == 0 { String::new() } else { format!("  {} failed", sample.failed) }
+}
+
+pub fn growth_head(title: &str, unit: &str, rounds: usize, labels: &[String]) {
+    println!("\nGROWTH · {title} · {rounds} rounds\nµs beyond the target, ± half of the 95 % interval");
+    let names: String = labels.iter().map(|label| format!("{label:>18}")).collect();
+    println!("{unit:<12}{names}{:>9}", "× floor");
+}
+
+/// The overhead of each variant, and what seclude is to the floor.
+pub fn growth_row(value: &str, overheads: &[Option<Median>], ratio: Option<f64>) {
+    let cell = |overhead: &Option<Median>| match overhead {
+        Some(median) => format!("{:>11.0} ±{:<5.0}", median.value, (median.high - median.low) / 2.0),
+        None => format!("{:>18}", "–"),
+    };
+    let cells: String = overheads.iter().map(cell).collect();
+    let ratio = ratio.map_or("–".to_string(), |ratio| format!("{ratio:.2}"));
+    println!("{value:<12}{cells}{ratio:>9}");
+}
+
+/// Launches per second, one after the other and eight at once.
+pub fn throughput(rows: &[[Sample; 2]]) {
+    println!("\nTHROUGHPUT · S2, launches per second · {} slices each", crate::throughput::SLICES);
+    println!(
+        "{:<24}{:>10}   {:<17}{:>14}   {}",
+        "", "one by one", "95 % interval", "eight at once", "95 % interval"
+    );
+    for [one, eight] in rows {
+        let (Some(first), Some(second)) = (one.median(), eight.median()) else { continue };
+        let interval = |median: Median| format!("{:.0} to {:.0}", median.low, median.high);
+        println!(
+            "{:<24}{:>10.0}   {:<17}{:>14.0}   {}{}",
+            one.label,
+            first.value,
+            interval(first),
+            second.value,
+            interval(second),
+            failures(eight)
+        );
+    }
+}
+
+pub fn memory_head(title: &str) {
+    println!("\nMEMORY · {title}");
+    println!("{:<32}{:>10}{:>14}{:>14}", "a launcher that waits", "processes", "private KiB", "of it dirty");
+}
+
+pub fn memory_row(label: &str, processes: usize, private: usize, dirty: usize, unread: usize) {
+    let more = if unread == 0 { String::new() } else { format!("  and {unread} that only root may read") };
+    println!("{label:<32}{processes:>10}{private:>14}{dirty:>14}{more}");
+}
