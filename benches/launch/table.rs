@@ -62,8 +62,8 @@ pub fn growth_row(value: &str, overheads: &[Option<Median>], ratio: Option<f64>)
 pub fn throughput(rows: &[[Sample; 2]]) {
     println!("\nTHROUGHPUT · S2, launches per second · {} slices each", crate::throughput::SLICES);
     println!(
-        "{:<24}{:>10}   {:<17}{:>14}   {}",
-        "", "one by one", "95 % interval", "eight at once", "95 % interval"
+        "{:<24}{:>10}   {:<17}{:>14}   95 % interval",
+        "", "one by one", "95 % interval", "eight at once"
     );
     for [one, eight] in rows {
         let (Some(first), Some(second)) = (one.median(), eight.median()) else { continue };
