@@ -1,9 +1,10 @@
 //! Goes into the background: the process that the caller waits for stays in front until it is known what came of the launch.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{pipe2, read, setsid, write};
 
 use crate::failure::{Failure, Stage};
@@ -45,6 +46,18 @@ pub fn part() -> Result<Side, Failure> {
 }
 
 impl Back {
+    /// Whether somebody waits in front: a command that nobody wants any more is not to begin.
+    pub fn has_front(&self) -> Result<(), Failure> {
+        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::empty())];
+        match poll(&mut fds, PollTimeout::ZERO) {
+            Ok(0) => Ok(()),
+            _ => {
+                let rule = "the process in front, which the caller waits for, has ended";
+                Err(Failure::refused(Stage::Background, "go", "into the background", rule))
+            }
+        }
+    }
+
     /// Lets the front end with this status, and keeps nothing of the caller's streams.
     pub fn say(self, status: u8) {
         if write(&self.0, &[status]).is_err() {

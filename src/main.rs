@@ -110,7 +110,7 @@ fn carry_out(request: &Request, report: &Report) -> Result<u8, Failure> {
             report.end_with_exec(|fd| plan.keeps(fd))?;
             Err(launch::exec(&plan, report.descriptor(), |standing| report.started(&plan, standing)))
         }
-        (_, false) => attend(&plan, report, || {}),
+        (_, false) => attend(&plan, report, &mut None),
         (_, true) => match background::part()? {
             Side::Front(status) => Ok(status),
             Side::Back(back) => behind(&plan, report, back),
@@ -118,22 +118,28 @@ fn carry_out(request: &Request, report: &Report) -> Result<u8, Failure> {
     }
 }
 
-/// Launches the command, stays with it, and ends as it did. `running` is called once it runs.
-fn attend(plan: &Plan, report: &Report, running: impl FnOnce()) -> Result<u8, Failure> {
-    let pid_file = plan.lifetime.pid_file.clone().map(PidFile::reserve).transpose()?;
+/// Launches the command, stays with it, and ends as it did. The front, if there is one, is told once it runs.
+fn attend(plan: &Plan, report: &Report, back: &mut Option<Back>) -> Result<u8, Failure> {
     let post = Post::take(plan)?;
     let held = launch::hold(plan)?;
-    if let Err(failure) = report.started(plan, &held.standing) {
-        // Undone first: a signal that waits can end us as soon as it is let through.
-        drop(held);
-        launch::let_go(plan);
-        return Err(failure);
-    }
+    let told = report
+        .started(plan, &held.standing)
+        .and_then(|()| plan.lifetime.pid_file.clone().map(PidFile::reserve).transpose())
+        .and_then(|file| back.as_ref().map_or(Ok(()), Back::has_front).map(|()| file));
+    let pid_file = match told {
+        Ok(pid_file) => pid_file,
+        Err(failure) => {
+            // Undone first: a signal that waits can end us as soon as it is let through.
+            drop(held);
+            launch::let_go(plan);
+            return Err(failure);
+        }
+    };
     let mut launched = held.release()?;
     if let Some(file) = &pid_file {
         file.fill(launched.real_pid).inspect_err(|_| launched.kill())?;
     }
-    running();
+    back.take().into_iter().for_each(|back| back.say(0));
     let end = supervise::wait(&mut launched, &plan.lifetime, &post, report.descriptor())?;
     drop(pid_file);
     // The command has run: a report that can't be written now must not hide how it ended.
@@ -142,17 +148,18 @@ fn attend(plan: &Plan, report: &Report, running: impl FnOnce()) -> Result<u8, Fa
     Ok(end.exit_status(&plan.lifetime))
 }
 
-/// The same in the background, where the front is told once the command runs, or what it is to end with instead.
+/// The same in the background, where a failure is told before the front ends, while the caller still listens.
 fn behind(plan: &Plan, report: &Report, back: Back) -> Result<u8, Failure> {
     let mut back = Some(back);
-    let answer = attend(plan, report, || back.take().into_iter().for_each(|back| back.say(0)));
-    if let (Err(failure), Some(back)) = (&answer, back) {
-        // Told before the front ends, while the caller still listens.
-        tell(failure, report);
-        back.say(failure.exit_status());
-        return Ok(failure.exit_status());
+    let answer = attend(plan, report, &mut back);
+    match (&answer, back) {
+        (Err(failure), Some(back)) => {
+            tell(failure, report);
+            back.say(failure.exit_status());
+            Ok(failure.exit_status())
+        }
+        _ => answer,
     }
-    answer
 }
 
 fn has_colour(stream: &impl IsTerminal) -> bool {

@@ -27,7 +27,8 @@ const SI_KERNEL: c_int = 0x80;
 pub unsafe fn start(image: &Image, words: &mut [u32; WORDS]) -> Result<(), c_int> {
     // SAFETY: system calls with numbers and with locals that outlive them; one thread runs, so that the copy is whole.
     unsafe {
-        // Before there is anybody who could look: neither our memory nor our program is the command's to have.
+        // Before there is anybody who could look: our memory and our program are closed to a command that is not root
+        // outside. To one that is, nothing is closed.
         prctl(libc::PR_SET_DUMPABLE, 0, 0)?;
         let all = u64::MAX;
         let signals =

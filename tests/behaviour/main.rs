@@ -3,6 +3,7 @@
 #[path = "../machine/mod.rs"]
 mod machine;
 
+mod background;
 mod daemon;
 mod descriptors;
 mod ends;
