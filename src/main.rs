@@ -122,9 +122,9 @@ fn carry_out(request: &Request, report: &Report) -> Result<u8, Failure> {
 fn attend(plan: &Plan, report: &Report, back: &mut Option<Back>) -> Result<u8, Failure> {
     let post = Post::take(plan)?;
     let held = launch::hold(plan)?;
-    let told = report
-        .started(plan, &held.standing)
-        .and_then(|()| plan.lifetime.pid_file.clone().map(PidFile::reserve).transpose())
+    let file = plan.lifetime.pid_file.clone().map(PidFile::reserve).transpose();
+    let told = file
+        .and_then(|file| report.started(plan, &held.standing).map(|()| file))
         .and_then(|file| back.as_ref().map_or(Ok(()), Back::has_front).map(|()| file));
     let pid_file = match told {
         Ok(pid_file) => pid_file,
