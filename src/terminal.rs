@@ -2,6 +2,8 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 
 use crate::sys;
@@ -16,11 +18,12 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Looks for it on the standard streams, and keeps a descriptor of its own.
+    /// Looks for it on the standard streams, and keeps a descriptor of its own; a command can reach one that is on none.
     pub fn find() -> Terminal {
         let terminals = [0, 1, 2].into_iter().filter_map(sys::borrowed).filter(|fd| tcgetpgrp(fd).is_ok());
         let file = terminals.filter_map(|fd| fd.try_clone_to_owned().ok()).next();
-        Terminal { file, lent: false }
+        let by_name = || open("/dev/tty", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).ok();
+        Terminal { file: file.or_else(by_name), lent: false }
     }
 
     pub fn descriptor(&self) -> Option<RawFd> {
