@@ -76,10 +76,11 @@ pub fn raise_descriptors(room: u64) -> Option<libc::rlimit> {
     }
 }
 
-/// Stops this process, or its whole group, as a terminal's SIGTSTP would: not where nobody could continue it.
+/// Stops this process, or its whole group, as a terminal's SIGTSTP would, and returns once it is continued: true. It is
+/// false, and at once, where nobody could continue it.
 ///
-/// SIGTSTP is blocked before and after; a caller that ignores it is not stopped. Source: signal(7).
-pub fn stop_with_terminal(group: bool) {
+/// SIGTSTP and SIGCONT are blocked before and after; a caller that ignores SIGTSTP is not stopped. Source: signal(7).
+pub fn stop_with_terminal(group: bool) -> bool {
     // SAFETY: plain data that outlives the calls, and numbers.
     unsafe {
         let mut set: libc::sigset_t = zeroed();
@@ -87,6 +88,9 @@ pub fn stop_with_terminal(group: bool) {
         libc::kill(if group { 0 } else { libc::getpid() }, libc::SIGTSTP);
         libc::sigprocmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
         libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        // The stop has taken away an older one, so this is what ended it.
+        libc::sigpending(&mut set);
+        libc::sigismember(&set, libc::SIGCONT) == 1
     }
 }
 

@@ -33,11 +33,12 @@ impl Watch<'_> {
                 leftovers::reap(self.launched.child);
                 return Ok(());
             }
-            libc::SIGCONT if std::mem::take(&mut self.owed) => {
-                self.launched.terminal.lend(self.launched.real_pid);
-            }
             // The terminal has sent it to the whole group, and the command is in that.
             _ if by_terminal && !own_group => return Ok(()),
+            libc::SIGCONT => {
+                self.go_on();
+                return Ok(());
+            }
             // The command has ended already, and what is waited for has nobody else to end it.
             libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT if self.ended.is_some() => {
                 self.kill();
@@ -55,9 +56,16 @@ impl Watch<'_> {
             }
             _ => self.passed |= bit(signal),
         }
-        let to_group = own_group && (by_terminal || signal == libc::SIGCONT);
-        self.send(signal, if to_group { Scope::Group } else { Scope::Command });
+        self.send(signal, if by_terminal && own_group { Scope::Group } else { Scope::Command });
         Ok(())
+    }
+
+    /// Continues the command, with the terminal if it was the command's before.
+    fn go_on(&mut self) {
+        if std::mem::take(&mut self.owed) {
+            self.launched.terminal.lend(self.launched.real_pid);
+        }
+        self.send(libc::SIGCONT, if self.lifetime.own_group { Scope::Group } else { Scope::Command });
     }
 
     /// A command that is gone misses it.
@@ -83,7 +91,11 @@ impl Watch<'_> {
         let lent = launched.terminal.take_back();
         if lent || wants || signal == libc::SIGTSTP {
             self.owed = lent;
-            sys::stop_with_terminal(lent);
+            let stopped = sys::stop_with_terminal(lent);
+            // Nobody waits for us who could continue us, and so it: as little as us a key is to stop it.
+            if !stopped && signal == libc::SIGTSTP {
+                self.go_on();
+            }
         }
     }
 }
