@@ -216,6 +216,14 @@ impl Watch<'_> {
         let way = Way::of(&command);
         self.settle_leftovers()?;
         let passed = matches!(way, Way::Signaled { signal, .. } if self.passed & bit(signal) != 0);
+        let lent = self.launched.terminal.take_back();
+        if let Way::Signaled { signal: signal @ (libc::SIGINT | libc::SIGQUIT), .. } = way
+            && lent
+            && !passed
+        {
+            // A key has sent it, as it would have to the whole job: a script that runs us ends too.
+            let _ = sys::kill(0, signal);
+        }
         let by = self.by.unwrap_or(if passed { EndedBy::Signal } else { EndedBy::Itself });
         let tree = if has_init { child.usage } else { sys::usage_of_children().map_err(failed)? };
         Ok(End { way, by, wall, usage: command.usage, tree })
