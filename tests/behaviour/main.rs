@@ -32,3 +32,4 @@ mod signals;
 mod statuses;
 mod streams;
 mod terminal;
+mod terminal_lent;

@@ -41,7 +41,7 @@ fn what_the_terminal_sends_reaches_the_command_once_and_the_prompt_comes_back() 
         let mut tty = Tty::new();
         tty.say(&format!("$S -q {way} perl {}; echo status $?\n", file.display()));
         tty.until("ready\n");
-        let seclude = tty.named("seclude")[0];
+        let seclude = tty.seclude();
         for (key, number) in [(CTRL_C, 2), (CTRL_BACKSLASH, 3), (CTRL_Z, 20), (CTRL_C, 2)] {
             tty.say(key);
             assert_eq!(tty.until(&format!("got {number}\n")), "", "{way}");
@@ -88,7 +88,7 @@ fn ctrl_z_stops_the_job_and_fg_continues_it() {
                 tty.say(&format!("{line}\n"));
                 assert_eq!(tty.until(&format!("read {line}\n")), "", "{way}");
                 let command = tty.named("sh").into_iter().find(|pid| *pid != tty.leader()).expect("it runs");
-                let seclude = tty.named("seclude")[0];
+                let seclude = tty.seclude();
                 tty.say(CTRL_Z);
                 let shown = tty.prompt();
                 assert!(shown.contains("Stopped"), "{way}: {shown}");
@@ -126,7 +126,7 @@ fn bg_continues_a_stopped_job_in_the_background_and_it_reads_once_it_is_in_front
             let script = format!("echo up; {waits}; echo on; read y; echo read $y; exit 6");
             tty.say(&format!("$S -q {way} sh -c '{script}'\n"));
             tty.until("up\n");
-            let seclude = tty.named("seclude")[0];
+            let seclude = tty.seclude();
             tty.say(CTRL_Z);
             tty.prompt();
             tty.run("bg");
@@ -179,7 +179,7 @@ fn a_shell_inside_has_job_control() {
         let mut tty = Tty::new();
         tty.say(&format!("$S -q {way} bash --norc --noediting -i\n"));
         assert_eq!(tty.prompt(), "", "{way}");
-        let seclude = tty.named("seclude")[0];
+        let seclude = tty.seclude();
         tty.say(&format!("sleep {}\n", nap.0));
         let sleeper = nap.until(1)[0];
         for _ in 0..2 {

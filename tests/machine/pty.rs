@@ -15,7 +15,7 @@ use nix::sys::stat::Mode;
 use nix::sys::termios::{LocalFlags, OutputFlags, SetArg, tcgetattr, tcsetattr};
 use nix::unistd::{Pid, setsid, tcgetpgrp};
 
-use super::processes::until;
+use super::processes::{children, pids};
 use super::{PATIENCE, ends_within, seclude, started};
 
 /// What the shells at a terminal, and those within them, say when they wait for a line.
@@ -130,9 +130,10 @@ impl Tty {
         self.leader.id() as i32
     }
 
-    /// Waits until the leader's own group is in the foreground.
-    pub fn at_the_leader(&self) {
-        until("the shell in front", || self.foreground() == self.leader());
+    /// The seclude that is the leader's own child.
+    pub fn seclude(&self) -> i32 {
+        let named = self.named("seclude");
+        children(self.leader()).into_iter().find(|pid| named.contains(pid)).expect("it runs")
     }
 
     /// Makes it `rows` high, of which its foreground group is told.
@@ -151,7 +152,7 @@ impl Tty {
             let session = tail.split_whitespace().nth(3).and_then(|word| word.parse().ok());
             session == Some(self.leader()) && (name.is_empty() || head.ends_with(&format!("({name}")))
         };
-        super::processes::pids().filter(own).collect()
+        pids().filter(own).collect()
     }
 
     /// Waits for the leader's end, and gives its status and what is shown until then.
