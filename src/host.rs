@@ -112,7 +112,12 @@ impl Host {
         let sets = identity.user.is_some() || identity.group.is_some() || !identity.groups.is_empty();
         let asks = |kind| request.namespaces.unshare.iter().any(|kinds| kinds.has(kind));
         let maps = asks(Kind::User) || !(uid_specs.is_empty() && gid_specs.is_empty());
-        let own = if sets || maps { Space::own()? } else { Space::default() };
+        // Who has no privilege and names no range has one id to map, its own, which its namespace holds.
+        let able = [Capability::CAP_SETUID, Capability::CAP_SETGID]
+            .iter()
+            .any(|capability| capabilities & capability.bitmask() != 0);
+        let alone = maps && !able && uid_specs.is_empty() && gid_specs.is_empty();
+        let own = if (sets || maps) && !alone { Space::own()? } else { Space::default() };
         (user_side.own_map, group_side.own_map) = (own.uid, own.gid);
         let target = request.namespaces.join.iter().find(|spec| spec.kinds.has(Kind::User));
         let joined = match target.map(|spec| &spec.target) {

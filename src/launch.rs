@@ -95,8 +95,9 @@ fn ready(plan: &Plan) -> Result<Held<'_>, Failure> {
     let proc = reads_proc(plan).then(Proc::open).transpose()?;
     let joins = joins::open_all(plan, proc.as_ref())?;
     let null = image::null(plan)?;
-    let (parent, childs) = handshake::channel().map_err(explain::channels)?;
     let has_init = plan.lifetime.model == Model::Init;
+    let relayed = has_init || plan.layout.carried.is_some();
+    let (parent, childs) = handshake::channel(relayed).map_err(explain::channels)?;
     let (life, inits) = has_init.then(life::line).transpose().map_err(explain::channels)?.unzip();
     let mut image = Image::new(
         plan,
@@ -123,14 +124,16 @@ fn ready(plan: &Plan) -> Result<Held<'_>, Failure> {
     let hear = |kind| hear(&parent, &child, life.as_ref(), plan, kind);
     if has_init && plan.observe {
         let message = hear(handshake::CARRIED)?;
-        place = meet(plan, proc.as_ref(), &message)?;
-        proceed(&parent, message.sender)?;
+        let pid = told_pid(&message)?;
+        place = meet(plan, proc.as_ref(), pid)?;
+        proceed(&parent, pid)?;
     }
 
     let message = hear(handshake::READY)?;
     let kept = Kept::bind(&plan.layout.persist, place.as_ref().map(|place| &place.dir))?;
     let status = place.as_ref().and_then(|place| place.status.as_ref());
-    let standing = Standing::of(&message, status, plan, since)?;
+    let real_pid = if relayed { told_pid(&message)? } else { child.pid };
+    let standing = Standing::of(&message, real_pid, status, plan, since)?;
     Ok(Held { plan, child, parent, life, kept, standing })
 }
 
@@ -166,18 +169,23 @@ fn settle(
         return Ok((child, place));
     }
     let message = hear(parent, &child, None, plan, handshake::CARRIED)?;
-    let child = guarded::take_over(child, message.sender)?;
+    let child = guarded::take_over(child, told_pid(&message)?)?;
     let place = self::place(plan, proc, &child, !user_first)?;
     proceed(parent, child.pid)?;
     Ok((child, place))
 }
 
+/// The pid of who has spoken, as the kernel translates it for us.
+fn told_pid(message: &Message) -> Result<i32, Failure> {
+    message.sender.ok_or_else(|| unspoken("the kernel did not say who spoke"))
+}
+
 /// The command's own process as /proc shows it, where the child is its init.
-fn meet(plan: &Plan, proc: Option<&Proc>, message: &Message) -> Result<Option<Place>, Failure> {
+fn meet(plan: &Plan, proc: Option<&Proc>, pid: i32) -> Result<Option<Place>, Failure> {
     let Some(proc) = proc else { return Ok(None) };
     // It waits for our word, and nobody but its init could reap it.
-    let pidfd = guarded::open(message.sender, "the command's process")?;
-    let (dir, name) = proc.child(message.sender, pidfd.as_fd())?;
+    let pidfd = guarded::open(pid, "the command's process")?;
+    let (dir, name) = proc.child(pid, pidfd.as_fd())?;
     let status = plan.observe.then(|| observe::open(&dir, &name)).transpose()?;
     Ok(Some(Place { dir, status }))
 }
@@ -191,7 +199,7 @@ impl Held<'_> {
 
     fn run(self) -> Result<Launched, Failure> {
         let (real_pid, isolated_pid) = (self.standing.real_pid, self.standing.isolated_pid);
-        let mut terminal = Terminal::find();
+        let mut terminal = if self.plan.lifetime.own_group { Terminal::find() } else { Terminal::later() };
         if self.plan.lifetime.foreground {
             terminal.lend(real_pid);
         }

@@ -5,6 +5,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
+use std::mem::forget;
 
 use nix::errno::Errno;
 use seclude::background::{self, Back, Side};
@@ -140,11 +141,13 @@ fn attend(plan: &Plan, report: &Report, back: &mut Option<Back>) -> Result<u8, F
         file.fill(launched.real_pid).inspect_err(|_| launched.kill())?;
     }
     back.take().into_iter().for_each(|back| back.say(0));
-    let end = supervise::wait(&mut launched, &plan.lifetime, &post, report.descriptor())?;
+    let end = supervise::wait(&mut launched, plan, &post, report.descriptor())?;
     drop(pid_file);
     // The command has run: a report that can't be written now must not hide how it ended.
     let _ = report.ended(plan, &launched, &end);
     end.reraise(&plan.lifetime);
+    // The kernel closes what is open soon enough.
+    forget(launched);
     Ok(end.exit_status(&plan.lifetime))
 }
 

@@ -27,7 +27,8 @@ pub struct End {
     /// What the command has used, and those of its children that it waited for.
     pub usage: Usage,
     /// What all of its processes have used that ended before seclude's report.
-    pub tree: Usage,
+    /// Only where the plan is to observe.
+    pub tree: Option<Usage>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 
@@ -11,9 +11,10 @@ use crate::sys;
 /// The terminal of seclude's session, if it has one; seclude's own group has it back when this is dropped.
 ///
 /// Whoever calls has SIGTTOU blocked, so that a change from the background stops nobody. Source: tcsetpgrp(3).
-#[derive(Default)]
 pub struct Terminal {
     file: Option<OwnedFd>,
+    /// Whether it has been looked for.
+    sought: bool,
     lent: bool,
 }
 
@@ -22,8 +23,19 @@ impl Terminal {
     pub fn find() -> Terminal {
         let terminals = [0, 1, 2].into_iter().filter_map(sys::borrowed).filter(|fd| tcgetpgrp(fd).is_ok());
         let file = terminals.filter_map(|fd| fd.try_clone_to_owned().ok()).next();
-        let by_name = || open("/dev/tty", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).ok();
-        Terminal { file: file.or_else(by_name), lent: false }
+        let by_name = || openat(AT_FDCWD, "/dev/tty", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).ok();
+        Terminal { file: file.or_else(by_name), sought: true, lent: false }
+    }
+
+    /// One that is looked for when it is first needed: most commands never stop.
+    pub fn later() -> Terminal {
+        Terminal { file: None, sought: false, lent: false }
+    }
+
+    fn seek(&mut self) {
+        if !self.sought {
+            *self = Terminal::find();
+        }
     }
 
     pub fn descriptor(&self) -> Option<RawFd> {
@@ -32,6 +44,7 @@ impl Terminal {
 
     /// Puts a group in the foreground, if seclude's own is there now; whether it has been done.
     pub fn lend(&mut self, group: i32) -> bool {
+        self.seek();
         let Some(file) = &self.file else { return false };
         let ours = tcgetpgrp(file) == Ok(getpgrp());
         self.lent = ours && tcsetpgrp(file, Pid::from_raw(group)).is_ok();
@@ -40,6 +53,7 @@ impl Terminal {
 
     /// A group that has put itself in the foreground, as an interactive shell's does, has it lent from now on.
     pub fn concede(&mut self, group: i32) {
+        self.seek();
         self.lent |= self.file.as_ref().is_some_and(|file| tcgetpgrp(file) == Ok(Pid::from_raw(group)));
     }
 

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, fstatat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::read;
@@ -66,7 +66,7 @@ impl Space {
 fn open_dir(path: &str) -> Result<Option<OwnedFd>, Failure> {
     let failed = |errno| Failure::errno(Stage::Proc, "open", path, errno);
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let dir = match open(path, flags, Mode::empty()) {
+    let dir = match openat(AT_FDCWD, path, flags, Mode::empty()) {
         Err(Errno::ENOENT | Errno::EACCES) => return Ok(None),
         dir => dir.map_err(failed)?,
     };

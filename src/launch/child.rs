@@ -54,9 +54,13 @@ pub fn look_in_place(image: &Image, words: &mut [u32; WORDS]) {
 /// Becomes the command; returns only where that fails, with the errno and the detail of the exec.
 pub fn execute_in_place(image: &Image) -> (c_int, u32) {
     // SAFETY: as above.
-    match unsafe { restore(image) } {
-        Err(errno) => (errno, 0),
-        Ok(()) => unsafe { exec::execute(image) },
+    unsafe {
+        // Takes back what the end of a child of ours has left pending.
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        match restore(image) {
+            Err(errno) => (errno, 0),
+            Ok(()) => exec::execute(image),
+        }
     }
 }
 
@@ -107,10 +111,9 @@ unsafe fn restore(image: &Image) -> Result<(), c_int> {
         if let Some(limit) = &image.nofile {
             check(libc::setrlimit(libc::RLIMIT_NOFILE, limit) as c_long)?;
         }
-        for signal in [libc::SIGPIPE, libc::SIGCHLD] {
-            if libc::signal(signal, libc::SIG_DFL) == libc::SIG_ERR {
-                return Err(Errno::last_raw());
-            }
+        // SIGCHLD is at its default already: the launcher's, from before the clone.
+        if libc::signal(libc::SIGPIPE, libc::SIG_DFL) == libc::SIG_ERR {
+            return Err(Errno::last_raw());
         }
         let mask = image.signal_mask.as_ref();
         check(libc::sigprocmask(libc::SIG_SETMASK, mask, ptr::null_mut()) as c_long).map(drop)
@@ -122,6 +125,9 @@ unsafe fn look(image: &Image, words: &mut [u32; WORDS]) {
     // SAFETY: plain system calls about this process; the files are named by NUL-terminated strings of the image.
     unsafe {
         words[PID] = libc::syscall(libc::SYS_getpid) as u32;
+        if !image.observe {
+            return;
+        }
         let uids = three(libc::SYS_getresuid).unwrap_or([u32::MAX; 3]);
         let gids = three(libc::SYS_getresgid).unwrap_or([u32::MAX; 3]);
         for (word, id) in words.iter_mut().skip(IDS).zip(uids.into_iter().chain(gids)) {

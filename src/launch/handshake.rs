@@ -6,15 +6,15 @@
 //! the child has been released, that it has become the command.
 
 use std::io::IoSliceMut;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixCredentials, recvmsg, send,
     setsockopt, socketpair, sockopt,
 };
+use nix::sys::time::TimeVal;
 
 use crate::namespace::Kind;
 use crate::plan::step::MAX_STEPS;
@@ -54,9 +54,15 @@ pub const EXEC: u32 = u32::MAX;
 pub struct Parent(OwnedFd);
 
 /// The parent's end and the child's; both are CLOEXEC. `EMFILE`, `ENFILE`: no descriptor is left.
-pub fn channel() -> Result<(Parent, OwnedFd), Errno> {
+///
+/// `relayed`: whether somebody else than the parent's own child will speak, whose pid only the kernel can tell.
+pub fn channel(relayed: bool) -> Result<(Parent, OwnedFd), Errno> {
     let (parent, child) = packets()?;
-    setsockopt(&parent, sockopt::PassCred, &true)?;
+    let patience = TimeVal::new(PATIENCE.as_secs() as i64, 0);
+    setsockopt(&parent, sockopt::ReceiveTimeout, &patience)?;
+    if relayed {
+        setsockopt(&parent, sockopt::PassCred, &true)?;
+    }
     Ok((Parent(parent), child))
 }
 
@@ -67,13 +73,14 @@ pub(super) fn packets() -> Result<(OwnedFd, OwnedFd), Errno> {
 /// A message from the child, and its sender's pid as the kernel translates it for us.
 pub struct Message {
     words: [u32; WORDS],
-    pub sender: i32,
+    /// `None` where the channel was not made to tell.
+    pub sender: Option<i32>,
 }
 
 impl Message {
     /// What a process has said to itself, where seclude becomes the command.
     pub fn own(words: [u32; WORDS], pid: i32) -> Message {
-        Message { words, sender: pid }
+        Message { words, sender: Some(pid) }
     }
 
     pub fn kind(&self) -> u32 {
@@ -107,20 +114,11 @@ impl Parent {
     /// The next message, or `None` where the child's side has ended. `ETIMEDOUT`: nothing came in time. `EPIPE`: it has
     /// ended without taking the last word to it.
     pub fn hear(&self) -> Result<Option<Message>, Errno> {
-        let deadline = Instant::now() + PATIENCE;
         let mut untaken = false;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let timeout =
-                PollTimeout::try_from(left.as_millis().min(60_000) as i32).expect("half a minute fits");
-            match poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], timeout) {
-                Ok(0) => return Err(Errno::ETIMEDOUT),
-                Err(Errno::EINTR) => continue,
-                Err(errno) => return Err(errno),
-                Ok(_) => {}
-            }
             match self.receive() {
-                Err(Errno::EINTR | Errno::EAGAIN) => continue,
+                Err(Errno::EINTR) => continue,
+                Err(Errno::EAGAIN) => return Err(Errno::ETIMEDOUT),
                 // Told once, and before what it has said.
                 Err(Errno::ECONNRESET) => untaken = true,
                 Ok(None) if untaken => return Err(Errno::EPIPE),
@@ -133,7 +131,7 @@ impl Parent {
         let mut bytes = [0; WORDS * 4];
         let mut control = nix::cmsg_space!(UnixCredentials);
         let mut buffers = [IoSliceMut::new(&mut bytes)];
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
         let packet = recvmsg::<()>(self.0.as_raw_fd(), &mut buffers, Some(&mut control), flags)?;
         let sender = packet.cmsgs()?.find_map(|message| match message {
             ControlMessageOwned::ScmCredentials(credentials) => Some(credentials.pid()),
@@ -141,7 +139,7 @@ impl Parent {
         });
         match (packet.bytes, sender) {
             (0, _) => Ok(None),
-            (size, Some(sender)) if size == WORDS * 4 => {
+            (size, sender) if size == WORDS * 4 => {
                 let mut words = [0; WORDS];
                 for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(4)) {
                     *word = u32::from_ne_bytes(chunk.try_into().expect("chunks of four"));

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use libc::{c_char, rlimit};
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::signal::SigSet;
 use nix::sys::stat::Mode;
 
@@ -125,7 +125,7 @@ pub fn null(plan: &Plan) -> Result<Option<OwnedFd>, Failure> {
         return Ok(None);
     }
     let failed = |errno| Failure::errno(Stage::Streams, "open", "/dev/null", errno);
-    open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map(Some).map_err(failed)
+    openat(AT_FDCWD, "/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map(Some).map_err(failed)
 }
 
 fn namespace_files() -> Vec<CString> {

@@ -70,8 +70,9 @@ fn run(
         words[MICROS + index] = before.elapsed().as_micros() as u32;
     }
     child::look_in_place(&image, &mut words);
-    let message = Message::own(words, process::id() as i32);
-    tell(&Standing::of(&message, status.as_ref(), plan, since)?)?;
+    let pid = process::id() as i32;
+    let message = Message::own(words, pid);
+    tell(&Standing::of(&message, pid, status.as_ref(), plan, since)?)?;
     let (errno, detail) = child::execute_in_place(&image);
     Err(explain::exec(errno, detail, plan))
 }
@@ -85,7 +86,7 @@ fn own_user_namespace(plan: &Plan, maps: &Maps, proc: Option<&Proc>) -> Result<(
         unshare(CloneFlags::CLONE_NEWUSER).map_err(refused)?;
         return maps::write_all(maps, &proc.own()?, "self");
     }
-    let (parent, childs) = handshake::channel().map_err(explain::channels)?;
+    let (parent, childs) = handshake::channel(false).map_err(explain::channels)?;
     let parent = [parent.as_raw_fd(), -1];
     let ends = Ends { channel: childs.as_raw_fd(), parent, ..Ends::none(-1) };
     let mut image = Image::new(plan, &[], &ends);

@@ -46,12 +46,13 @@ pub struct Standing {
 impl Standing {
     pub(super) fn of(
         message: &Message,
+        real_pid: i32,
         status: Option<&OwnedFd>,
         plan: &Plan,
         since: Instant,
     ) -> Result<Standing, Failure> {
         Ok(Standing {
-            real_pid: message.sender,
+            real_pid,
             isolated_pid: message.word(handshake::PID) as i32,
             uids: message.words(handshake::IDS),
             gids: message.words(handshake::IDS + 3),

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat, readlinkat};
+use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::sys::uio::pread;
@@ -19,7 +19,7 @@ impl Proc {
     pub fn open() -> Result<Proc, Failure> {
         let failed = |errno| Failure::errno(Stage::Proc, "open", "/proc", errno);
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let dir = open("/proc", flags, Mode::empty()).map_err(failed)?;
+        let dir = openat(AT_FDCWD, "/proc", flags, Mode::empty()).map_err(failed)?;
         if fstatfs(&dir).map_err(failed)?.filesystem_type() != PROC_SUPER_MAGIC {
             let rule =
                 "it is not procfs, and nothing that matters is written to a place that only looks like it";
@@ -106,9 +106,11 @@ pub fn read_whole(file: &OwnedFd) -> Result<String, Errno> {
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
     loop {
-        match pread(file, &mut buffer, text.len() as i64)? {
-            0 => return Ok(String::from_utf8_lossy(&text).into_owned()),
-            count => text.extend_from_slice(&buffer[..count]),
+        let count = pread(file, &mut buffer, text.len() as i64)?;
+        text.extend_from_slice(&buffer[..count]);
+        // The kernel goes on with another line as long as there is room for it in a page.
+        if count < buffer.len() / 2 {
+            return Ok(String::from_utf8_lossy(&text).into_owned());
         }
     }
 }

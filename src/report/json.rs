@@ -203,7 +203,7 @@ pub fn ended(plan: &Plan, launched: &Launched, end: &End) -> String {
     });
     if let (Some(body), Value::Object(used)) = (body.as_object_mut(), used(&end.usage)) {
         body.extend(used);
-        body.insert("tree".to_string(), self::used(&end.tree));
+        body.insert("tree".to_string(), json!(end.tree.as_ref().map(self::used)));
     }
     line("ended", body)
 }

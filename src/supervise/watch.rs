@@ -1,19 +1,20 @@
 //! The watch itself: one poll over the child, its init, signals, the caller and the clock, and what each of them calls for.
 
-use std::fs::OpenOptions;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::stat::Mode;
 
 use super::{End, EndedBy, Post, Way, leftovers};
 use crate::failure::{Failure, Stage};
 use crate::launch::{Launched, Scope, Told};
-use crate::plan::Lifetime;
 use crate::plan::lifetime::Containment;
+use crate::plan::{Lifetime, Plan};
 use crate::request::lifetime::Leftovers;
 use crate::sys::{self, Change};
 
@@ -41,6 +42,7 @@ pub(super) struct Watch<'a> {
     pub(super) owed: bool,
     /// How the command has ended, where its init has said so and lives on.
     pub(super) ended: Option<Change>,
+    observes: bool,
     /// Whether init may still have something to say.
     listens: bool,
 }
@@ -48,12 +50,8 @@ pub(super) struct Watch<'a> {
 /// Stays until the command has ended, and with it what is not to outlive it. `kept` is what seclude still writes to.
 ///
 /// A command whose end can't be awaited is ended: nothing that runs is left to nobody.
-pub fn wait(
-    launched: &mut Launched,
-    lifetime: &Lifetime,
-    post: &Post,
-    kept: Option<RawFd>,
-) -> Result<End, Failure> {
+pub fn wait(launched: &mut Launched, plan: &Plan, post: &Post, kept: Option<RawFd>) -> Result<End, Failure> {
+    let lifetime = &plan.lifetime;
     let signals = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK);
     let answer = signals.map_err(failed).and_then(|signals| {
         let caller = post.caller.as_ref().map(AsFd::as_fd);
@@ -71,6 +69,7 @@ pub fn wait(
             by: None,
             owed: false,
             ended: None,
+            observes: plan.observe,
             listens,
         };
         watch.part_with_descriptors(kept);
@@ -103,7 +102,7 @@ impl Watch<'_> {
         own.extend(kept);
         own.sort_unstable();
         let _ = sys::close_all_but(&own, 3);
-        if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
+        if let Ok(null) = openat(AT_FDCWD, "/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()) {
             let streams = if self.lifetime.daemon { &[0, 1, 2][..] } else { &[0, 1] };
             streams.iter().filter(|fd| Some(**fd) != kept).for_each(|fd| sys::replace(*fd, &null));
         }
@@ -112,14 +111,14 @@ impl Watch<'_> {
     fn stay(&mut self) -> Result<End, Failure> {
         loop {
             let [ended, signaled, told, orphaned] = self.look()?;
+            if ended {
+                return self.finish();
+            }
             if signaled {
                 self.heed_all()?;
             }
             if told {
                 self.hear()?;
-            }
-            if ended {
-                return self.finish();
             }
             if orphaned {
                 self.caller = None;
@@ -225,7 +224,11 @@ impl Watch<'_> {
             let _ = sys::kill(0, signal);
         }
         let by = self.by.unwrap_or(if passed { EndedBy::Signal } else { EndedBy::Itself });
-        let tree = if has_init { child.usage } else { sys::usage_of_children().map_err(failed)? };
+        let tree = match (has_init, self.observes) {
+            (true, _) => Some(child.usage),
+            (false, true) => Some(sys::usage_of_children().map_err(failed)?),
+            (false, false) => None,
+        };
         Ok(End { way, by, wall, usage: command.usage, tree })
     }
 
