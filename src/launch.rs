@@ -2,6 +2,7 @@
 
 mod child;
 mod explain;
+mod found;
 mod guarded;
 pub mod handshake;
 mod image;
@@ -20,7 +21,6 @@ use std::time::Instant;
 
 use libc::rlimit;
 use nix::errno::Errno;
-use nix::poll::PollTimeout;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 
 pub use inplace::exec;
@@ -33,7 +33,8 @@ use crate::plan::lifetime::Model;
 use crate::plan::{Plan, Step};
 use crate::sys::{self, Cloned};
 use crate::terminal::Terminal;
-use guarded::{Guarded, gone, has_ended, unspoken};
+use found::{Place, meet, place};
+use guarded::{Guarded, gone, unspoken};
 use handshake::Message;
 use image::{Ends, Image};
 use persist::Kept;
@@ -129,6 +130,11 @@ fn ready(plan: &Plan) -> Result<Held<'_>, Failure> {
         proceed(&parent, pid)?;
     }
 
+    if !plan.hold {
+        // It goes on, steps and all, when it is released: nobody has to know more of it before.
+        let standing = Standing::unheld(child.pid, plan, since);
+        return Ok(Held { plan, child, parent, life, kept: Kept::default(), standing });
+    }
     let message = hear(handshake::READY)?;
     let kept = Kept::bind(&plan.layout.persist, place.as_ref().map(|place| &place.dir))?;
     let status = place.as_ref().and_then(|place| place.status.as_ref());
@@ -164,13 +170,15 @@ fn settle(
     let carried = plan.layout.carried.is_some();
     let user_first = plan.layout.cloned.has(Kind::User);
     let place = place(plan, proc, &child, !carried || user_first)?;
-    proceed(parent, child.pid)?;
+    if plan.hold {
+        proceed(parent, child.pid)?;
+    }
     if !carried {
         return Ok((child, place));
     }
     let message = hear(parent, &child, None, plan, handshake::CARRIED)?;
     let child = guarded::take_over(child, told_pid(&message)?)?;
-    let place = self::place(plan, proc, &child, !user_first)?;
+    let place = found::place(plan, proc, &child, !user_first)?;
     proceed(parent, child.pid)?;
     Ok((child, place))
 }
@@ -178,16 +186,6 @@ fn settle(
 /// The pid of who has spoken, as the kernel translates it for us.
 fn told_pid(message: &Message) -> Result<i32, Failure> {
     message.sender.ok_or_else(|| unspoken("the kernel did not say who spoke"))
-}
-
-/// The command's own process as /proc shows it, where the child is its init.
-fn meet(plan: &Plan, proc: Option<&Proc>, pid: i32) -> Result<Option<Place>, Failure> {
-    let Some(proc) = proc else { return Ok(None) };
-    // It waits for our word, and nobody but its init could reap it.
-    let pidfd = guarded::open(pid, "the command's process")?;
-    let (dir, name) = proc.child(pid, pidfd.as_fd())?;
-    let status = plan.observe.then(|| observe::open(&dir, &name)).transpose()?;
-    Ok(Some(Place { dir, status }))
 }
 
 impl Held<'_> {
@@ -206,7 +204,8 @@ impl Held<'_> {
         // From now on it may run.
         let started = Instant::now();
         let silent = |errno| gone(&self.child, self.life.as_ref(), errno);
-        self.parent.go(handshake::RELEASE, real_pid).map_err(silent)?;
+        let word = if self.plan.hold { handshake::RELEASE } else { handshake::PROCEED };
+        self.parent.go(word, real_pid).map_err(silent)?;
         match self.parent.hear() {
             Ok(None) => {}
             Ok(Some(message)) => return Err(failure(&message, self.plan)),
@@ -225,37 +224,6 @@ impl Launched {
         let _ = sys::send(self.pidfd.as_fd(), self.child, libc::SIGKILL);
         let _ = sys::reap(self.pidfd.as_fd());
     }
-}
-
-/// The child as /proc shows it.
-struct Place {
-    dir: OwnedFd,
-    status: Option<OwnedFd>,
-}
-
-/// Finds the child in /proc and, if this is the one that lives in the new user namespace, writes its maps.
-fn place(
-    plan: &Plan,
-    proc: Option<&Proc>,
-    child: &Guarded,
-    maps_here: bool,
-) -> Result<Option<Place>, Failure> {
-    let Some(proc) = proc else { return Ok(None) };
-    reach(plan, proc, child, maps_here).map(Some).map_err(|failure| {
-        // The files of a dying process refuse all, a little before its end can be seen; why it died says more.
-        let dying = matches!(failure.kernel_errno(), Some(Errno::EACCES | Errno::ENOENT | Errno::ESRCH));
-        let patience = PollTimeout::from(if dying { 100u8 } else { 0 });
-        if has_ended(child, patience) { gone(child, None, Errno::EPIPE) } else { failure }
-    })
-}
-
-fn reach(plan: &Plan, proc: &Proc, child: &Guarded, maps_here: bool) -> Result<Place, Failure> {
-    let (dir, name) = proc.child(child.pid, child.pidfd())?;
-    if let Some(maps) = plan.maps.as_ref().filter(|_| maps_here) {
-        maps::write_all(maps, &dir, &name)?;
-    }
-    let status = plan.observe.then(|| observe::open(&dir, &name)).transpose()?;
-    Ok(Place { dir, status })
 }
 
 fn proceed(parent: &handshake::Parent, pid: i32) -> Result<(), Failure> {

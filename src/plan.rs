@@ -50,6 +50,8 @@ pub struct Plan {
     pub needs: Vec<Need>,
     /// Whether the state before the exec is read back for a report, beyond what each step verifies.
     pub observe: bool,
+    /// Whether the command is held before its exec for something that the launcher does then: a report, a file, a bind.
+    pub hold: bool,
 }
 
 impl Plan {
@@ -67,8 +69,11 @@ impl Plan {
         needs.extend(maps.iter().flat_map(Maps::needs).cloned());
         needs.extend(identity.needs(host, &layout));
         let observe = request.report.verbose || request.report.report == Some(Form::Json);
+        let told = !request.report.quiet || lifetime.daemon || lifetime.pid_file.is_some();
+        let relayed = lifetime.model == Model::Init || layout.carried.is_some();
+        let hold = told || observe || relayed || !layout.persist.is_empty();
         let command = request.command.clone();
-        Ok(Plan { command, layout, maps, identity, lifetime, steps, exec, needs, observe })
+        Ok(Plan { command, layout, maps, identity, lifetime, steps, exec, needs, observe, hold })
     }
 
     /// Whether the command gets this descriptor of the caller's.

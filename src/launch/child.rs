@@ -93,10 +93,15 @@ unsafe fn run(image: &mut Image) -> ! {
             before = now;
             index += 1;
         }
-        look(image, &mut words);
-        words[KIND] = READY;
-        send(image.channel, &words);
-        if let Err(errno) = await_word(image.channel, RELEASE).and_then(|()| restore(image)) {
+        if image.hold {
+            look(image, &mut words);
+            words[KIND] = READY;
+            send(image.channel, &words);
+            if let Err(errno) = await_word(image.channel, RELEASE) {
+                fail(image.channel, &mut words, EXEC, errno, 0);
+            }
+        }
+        if let Err(errno) = restore(image) {
             fail(image.channel, &mut words, EXEC, errno, 0);
         }
         let (errno, detail) = exec::execute(image);

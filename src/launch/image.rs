@@ -45,6 +45,7 @@ pub struct Image<'a> {
     pub(super) envp: Vec<*const c_char>,
     pub(super) inherited: *const *const c_char,
     pub(super) observe: bool,
+    pub(super) hold: bool,
     /// `self/ns/KIND` below /proc, a file per kind.
     pub(super) namespace_files: Vec<CString>,
 }
@@ -114,6 +115,7 @@ impl<'a> Image<'a> {
             envp,
             inherited,
             observe: plan.observe,
+            hold: plan.hold,
             namespace_files: if plan.observe { namespace_files() } else { Vec::new() },
         }
     }

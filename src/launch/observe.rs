@@ -44,6 +44,12 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Of a command that nobody asked about: what is known of it from here.
+    pub(super) fn unheld(pid: i32, plan: &Plan, since: Instant) -> Standing {
+        let isolated_pid = if plan.layout.made.has(Kind::Pid) { 1 } else { pid };
+        Standing { real_pid: pid, isolated_pid, uids: [0; 3], gids: [0; 3], observed: None, since }
+    }
+
     pub(super) fn of(
         message: &Message,
         real_pid: i32,
