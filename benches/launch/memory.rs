@@ -1,10 +1,11 @@
 //! What a launcher that waits holds for itself: the private memory of all its processes, the command's own left out.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -14,14 +15,20 @@ use crate::{scenario, table};
 /// How far apart two equal readings are, so that a launcher counts as waiting.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Others of its kind, so that the text of the program, in memory once for all, is no longer counted as one's own.
+const OTHERS: usize = 4;
+
 #[derive(Clone, Copy, PartialEq, Default)]
-struct Memory {
-    processes: usize,
-    private: usize,
-    dirty: usize,
+pub struct Memory {
+    pub processes: usize,
+    /// KiB that no other process has mapped.
+    pub private: usize,
     /// Processes that nobody but root may look at.
-    unread: usize,
+    pub unread: usize,
 }
+
+/// A launch whose command has begun and stays.
+struct Waiting(Child);
 
 pub fn run(lab: &Lab) {
     for name in ["s2", "s3"] {
@@ -30,46 +37,56 @@ pub fn run(lab: &Lab) {
         let variants = lines.map(|(label, line)| lab.variant(label, &line.replace("TARGET", "TARGET stay")));
         table::memory_head(&format!("{} · {}", name.to_uppercase(), scenario.title));
         for variant in variants.flatten() {
-            match look(&variant, &lab.target()) {
-                Ok(memory) => table::memory_row(
-                    &variant.label,
-                    memory.processes,
-                    memory.private,
-                    memory.dirty,
-                    memory.unread,
-                ),
+            match look(&variant, &lab.target().program) {
+                Ok([alone, more]) => table::memory_row(&variant.label, alone, more),
                 Err(why) => println!("left out: {}: {why}", variant.label),
             }
         }
     }
 }
 
-/// Launches a command that stays, and looks once it runs and its launcher does no more.
-fn look(variant: &Variant, target: &Variant) -> io::Result<Memory> {
-    let mut command = variant.command();
-    let (uid, gid) = lab::plain();
-    if lab::is_root() {
-        command.uid(uid).gid(gid);
-    }
-    let mut launcher = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    let runs = launcher.stdout.take().map_or(Ok(0), |mut stdout| stdout.read(&mut [0]));
-    let answer = match runs {
-        Ok(1) => settled(launcher.id(), &target.program),
-        _ => Err(io::Error::other("the command never ran")),
-    };
-    drop(launcher.stdin.take());
-    launcher.wait()?;
-    answer
+/// What the only launcher of its kind holds, and what one more does.
+fn look(variant: &Variant, target: &Path) -> io::Result<[Memory; 2]> {
+    let first = Waiting::start(variant)?;
+    let alone = first.settled(target)?;
+    let others: io::Result<Vec<_>> = (0..OTHERS).map(|_| Waiting::start(variant)).collect();
+    let more = others?.last().unwrap_or(&first).settled(target)?;
+    Ok([alone, more])
 }
 
-fn settled(launcher: u32, target: &std::path::Path) -> io::Result<Memory> {
-    let target = fs::metadata(target)?;
-    let mut last = Memory::default();
-    // A launcher that never rests is one whose last reading is as good as any.
-    for _ in 0..50 {
-        sleep(PAUSE);
+impl Waiting {
+    fn start(variant: &Variant) -> io::Result<Waiting> {
+        let mut command = variant.command();
+        let (uid, gid) = lab::plain();
+        if lab::is_root() {
+            command.uid(uid).gid(gid);
+        }
+        let mut waiting = Waiting(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
+        match waiting.0.stdout.as_mut().map(|stdout| stdout.read(&mut [0])) {
+            Some(Ok(1)) => Ok(waiting),
+            _ => Err(io::Error::other("the command never ran")),
+        }
+    }
+
+    /// Two readings that are equal, some time apart.
+    fn settled(&self, target: &Path) -> io::Result<Memory> {
+        let target = fs::metadata(target)?;
+        let mut last = Memory::default();
+        // The last reading of a launcher that never rests is as good as any.
+        for _ in 0..50 {
+            sleep(PAUSE);
+            let memory = self.memory(&target);
+            if memory == last {
+                break;
+            }
+            last = memory;
+        }
+        Ok(last)
+    }
+
+    fn memory(&self, target: &Metadata) -> Memory {
         let mut memory = Memory::default();
-        for pid in family(launcher) {
+        for pid in family(self.0.id()) {
             // Where the link can't be followed it is no command of ours, which anybody may look at.
             let is_target = fs::metadata(format!("/proc/{pid}/exe"))
                 .is_ok_and(|exe| (exe.dev(), exe.ino()) == (target.dev(), target.ino()));
@@ -78,19 +95,20 @@ fn settled(launcher: u32, target: &std::path::Path) -> io::Result<Memory> {
             }
             memory.processes += 1;
             match fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) {
-                Ok(text) => {
-                    memory.private += kibibytes(&text, "Private_");
-                    memory.dirty += kibibytes(&text, "Private_Dirty");
-                }
+                Ok(text) => memory.private += kibibytes(&text, "Private_"),
                 Err(_) => memory.unread += 1,
             }
         }
-        if memory == last {
-            break;
-        }
-        last = memory;
+        memory
     }
-    Ok(last)
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // The command ends with its input, and its launcher with it.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
 }
 
 /// The sum of the lines that begin so.

@@ -2,6 +2,7 @@
 
 use crate::lab;
 use crate::measure::{Median, Sample};
+use crate::memory::Memory;
 use crate::scenario::Scenario;
 
 /// The overhead beyond the target's, and how many times that of each floor it is.
@@ -82,10 +83,16 @@ pub fn throughput(rows: &[[Sample; 2]]) {
 
 pub fn memory_head(title: &str) {
     println!("\nMEMORY · {title}");
-    println!("{:<32}{:>10}{:>14}{:>14}", "a launcher that waits", "processes", "private KiB", "of it dirty");
+    println!(
+        "{:<33}{:>10}{:>22}{:>14}",
+        "private KiB of a waiting launcher", "processes", "alone, with its text", "one more"
+    );
 }
 
-pub fn memory_row(label: &str, processes: usize, private: usize, dirty: usize, unread: usize) {
-    let more = if unread == 0 { String::new() } else { format!("  and {unread} that only root may read") };
-    println!("{label:<32}{processes:>10}{private:>14}{dirty:>14}{more}");
+pub fn memory_row(label: &str, alone: Memory, more: Memory) {
+    let unread = match alone.unread {
+        0 => String::new(),
+        unread => format!("  and {unread} that only root may read"),
+    };
+    println!("{label:<33}{:>10}{:>22}{:>14}{unread}", alone.processes, alone.private, more.private);
 }
