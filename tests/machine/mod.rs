@@ -38,7 +38,8 @@ pub const GRANT: u32 = 700_000;
 /// unlisted is skipped aloud.
 ///
 /// The words: `root` (in the initial user namespace), `resource` (beyond hard limits), `userns` (whoever runs the tests can make user
-/// namespaces), `subids` (whoever runs the tests has grants and the helpers), and the name of any program.
+/// namespaces), `subids` (whoever runs the tests has grants and the helpers), `release` (so is the build), `x86_64`, and the
+/// name of any program.
 pub fn can(words: &[&str]) -> bool {
     let promised = std::env::var("SECLUDE_TEST_CAN").unwrap_or_default();
     let absent: Vec<_> = words.iter().filter(|word| !has(word)).collect();
@@ -69,6 +70,8 @@ fn has(word: &str) -> bool {
             program("newuidmap")
                 && Command::new("sh").args(["-c", mapped]).status().is_ok_and(|s| s.success())
         }
+        "release" => !cfg!(debug_assertions),
+        "x86_64" => cfg!(target_arch = "x86_64"),
         name => program(name),
     }
 }
