@@ -111,7 +111,7 @@ fn a_room_uses_only_rooms_told_before_it() {
 
 #[test]
 fn each_file_begins_with_its_charter() {
-    let all = sources("src").into_iter().chain(sources("tests"));
+    let all = ["src", "tests", "benches"].into_iter().flat_map(sources);
     let without = all.filter(|source| {
         let first = source.text.lines().next().unwrap_or_default();
         !(first.starts_with("//! ") && first.ends_with('.')) && source.path != "src/lib.rs"
@@ -121,7 +121,7 @@ fn each_file_begins_with_its_charter() {
 
 #[test]
 fn a_file_is_read_in_one_sitting() {
-    let all = sources("src").into_iter().chain(sources("tests"));
+    let all = ["src", "tests", "benches"].into_iter().flat_map(sources);
     let long = all.filter_map(|source| {
         let lines = source.code().count();
         (lines > MAX_LINES).then(|| format!("{}: {lines} lines", source.path))
