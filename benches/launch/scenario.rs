@@ -50,7 +50,7 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "s3",
-        title: "user pid mount uts ipc, fresh /proc (with init: seclude, minijail0, bwrap)",
+        title: "user pid mount uts ipc, fresh /proc",
         privileged: false,
         lines: &[
             ("floor all", "floor all TARGET"),
@@ -59,11 +59,14 @@ pub const ALL: &[Scenario] = &[
                 "seclude --as-pid1",
                 "seclude -q --unshare user,pid,mount,uts,ipc --user 0:0 --mount-proc --as-pid1 TARGET",
             ),
-            ("seclude", "seclude -q --unshare user,pid,mount,uts,ipc --user 0:0 --mount-proc TARGET"),
-            ("unshare -Urpfmiu --mount-proc", "unshare -Urpfmiu --mount-proc TARGET"),
-            ("minijail0 -Umpl --uts", "minijail0 -U -m -M -p -l --uts -- TARGET"),
             (
-                "bwrap",
+                "seclude with init",
+                "seclude -q --unshare user,pid,mount,uts,ipc --user 0:0 --mount-proc TARGET",
+            ),
+            ("unshare -Urpfmiu --mount-proc", "unshare -Urpfmiu --mount-proc TARGET"),
+            ("minijail0 -Umpl --uts with init", "minijail0 -U -m -M -p -l --uts -- TARGET"),
+            (
+                "bwrap with init",
                 "bwrap --unshare-user --unshare-pid --unshare-uts --unshare-ipc --uid 0 --gid 0 --bind / / \
                  --proc /proc TARGET",
             ),
@@ -74,13 +77,13 @@ pub const ALL: &[Scenario] = &[
             ),
         ],
         differences: &[
-            ("what init costs seclude", "seclude", "seclude --as-pid1"),
+            ("what init costs seclude", "seclude with init", "seclude --as-pid1"),
             ("… and the floor", "floor init", "floor all"),
         ],
     },
     Scenario {
         name: "s4",
-        title: "the same and net (with init: seclude, minijail0, bwrap)",
+        title: "the same and net",
         privileged: false,
         lines: &[
             ("floor net", "floor net TARGET"),
@@ -88,11 +91,14 @@ pub const ALL: &[Scenario] = &[
                 "seclude --as-pid1",
                 "seclude -q --unshare user,pid,mount,uts,ipc,net --user 0:0 --mount-proc --as-pid1 TARGET",
             ),
-            ("seclude", "seclude -q --unshare user,pid,mount,uts,ipc,net --user 0:0 --mount-proc TARGET"),
-            ("unshare -Urpfmiun --mount-proc", "unshare -Urpfmiun --mount-proc TARGET"),
-            ("minijail0 -Umple --uts", "minijail0 -U -m -M -p -l -e --uts -- TARGET"),
             (
-                "bwrap",
+                "seclude with init",
+                "seclude -q --unshare user,pid,mount,uts,ipc,net --user 0:0 --mount-proc TARGET",
+            ),
+            ("unshare -Urpfmiun --mount-proc", "unshare -Urpfmiun --mount-proc TARGET"),
+            ("minijail0 -Umple --uts with init", "minijail0 -U -m -M -p -l -e --uts -- TARGET"),
+            (
+                "bwrap with init",
                 "bwrap --unshare-user --unshare-pid --unshare-uts --unshare-ipc --unshare-net --uid 0 --gid 0 \
                  --bind / / --proc /proc TARGET",
             ),

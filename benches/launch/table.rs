@@ -17,12 +17,14 @@ pub fn scenario(scenario: &Scenario, rounds: usize, samples: &[Sample]) {
         .filter_map(|sample| Some((sample.label.strip_prefix("floor ")?, beyond(sample)?.value)))
         .collect();
     let names: String = floors.iter().map(|(name, _)| format!("{:>14}", format!("× {name}"))).collect();
-    println!("{:<32}{:>9}   {:<17}{names}", "µs beyond the target", "median", "95 % interval");
+    let head = format!("{:<32}{:>9}   {:<17}{names}", "µs beyond the target", "median", "95 % interval");
+    println!("{}", head.trim_end());
     for sample in rest {
         let Some(overhead) = beyond(sample) else { continue };
         let ratios: String =
             floors.iter().map(|(_, floor)| format!("{:>14.2}", overhead.value / floor)).collect();
-        println!("{}{ratios}{}", line(&sample.label, overhead), failures(sample));
+        let row = format!("{}{ratios}{}", line(&sample.label, overhead), failures(sample));
+        println!("{}", row.trim_end());
     }
     println!("{}", line(&target.label, base).trim_end());
     for (what, more, less) in scenario.differences {
