@@ -42,13 +42,14 @@ impl Terminal {
         self.file.as_ref().map(AsRawFd::as_raw_fd)
     }
 
-    /// Puts a group in the foreground, if seclude's own is there now; whether it has been done.
+    /// Puts a group in the foreground, if seclude's own is there now; whether it is there.
     pub fn lend(&mut self, group: i32) -> bool {
         self.seek();
         let Some(file) = &self.file else { return false };
-        let ours = tcgetpgrp(file) == Ok(getpgrp());
-        self.lent = ours && tcsetpgrp(file, Pid::from_raw(group)).is_ok();
-        self.lent
+        let (now, group) = (tcgetpgrp(file), Pid::from_raw(group));
+        let lent = now == Ok(group) || now == Ok(getpgrp()) && tcsetpgrp(file, group).is_ok();
+        self.lent |= lent;
+        lent
     }
 
     /// A group that has put itself in the foreground, as an interactive shell's does, has it lent from now on.

@@ -59,6 +59,8 @@ impl Tty {
             .expect("our own terminal");
         let mut modes = tcgetattr(&slave).expect("a terminal has modes");
         modes.local_flags.remove(LocalFlags::ECHO | LocalFlags::ECHOCTL);
+        // A key that sends a signal throws away what is still to be shown, a prompt that is quicker among it.
+        modes.local_flags.insert(LocalFlags::NOFLSH);
         modes.output_flags.remove(OutputFlags::OPOST);
         tcsetattr(&slave, SetArg::TCSANOW, &modes).expect("our own terminal");
         let copy = || slave.try_clone().expect("a descriptor");
