@@ -92,6 +92,13 @@ impl Live {
         self.end()
     }
 
+    /// Waits for its end alone, where its output may be open longer.
+    pub fn end_alone(mut self) -> Outcome {
+        let mut child = self.child.take().expect("it has not ended");
+        (child.stdout, child.stderr) = (None, None);
+        end(child)
+    }
+
     /// Waits for its end, standard input still open.
     pub fn end(mut self) -> Outcome {
         end(self.child.take().expect("it has not ended"))
