@@ -36,6 +36,13 @@ pub fn state(pid: i32) -> Option<char> {
     status(pid, "State").and_then(|words| words.first()?.chars().next())
 }
 
+/// The leader of the session of a process.
+pub fn session(pid: i32) -> Option<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it may hold anything, a parenthesis too.
+    text.rsplit_once(')')?.1.split_whitespace().nth(3)?.parse().ok()
+}
+
 /// The words of a process, a space between them.
 pub fn words(pid: i32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

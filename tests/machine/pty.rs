@@ -1,6 +1,6 @@
 //! A terminal and who sits at it: typed into, read from, resized, looked at, hung up. It asserts nothing about seclude.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -15,7 +15,7 @@ use nix::sys::stat::Mode;
 use nix::sys::termios::{LocalFlags, OutputFlags, SetArg, tcgetattr, tcsetattr};
 use nix::unistd::{Pid, setsid, tcgetpgrp};
 
-use super::processes::{children, pids};
+use super::processes::{children, pids, session, status};
 use super::{PATIENCE, ends_within, seclude, started};
 
 /// What the shells at a terminal, and those within them, say when they wait for a line.
@@ -149,10 +149,8 @@ impl Tty {
     /// The processes of its session whose command is of that name.
     pub fn named(&self, name: &str) -> Vec<i32> {
         let own = |pid: &i32| {
-            let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            let Some((head, tail)) = text.rsplit_once(')') else { return false };
-            let session = tail.split_whitespace().nth(3).and_then(|word| word.parse().ok());
-            session == Some(self.leader()) && (name.is_empty() || head.ends_with(&format!("({name}")))
+            let named = || status(*pid, "Name").is_some_and(|words| words == [name]);
+            session(*pid) == Some(self.leader()) && (name.is_empty() || named())
         };
         pids().filter(own).collect()
     }
