@@ -72,6 +72,11 @@ fn a_pager_at_the_end_of_a_pipeline_reads_the_terminal_while_seclude_runs() {
     }
 }
 
+/// The shell learns of it when the last of them is about to.
+fn stopped(pids: &[i32]) {
+    until("all stopped", || pids.iter().all(|pid| state(*pid) == Some('T')));
+}
+
 #[test]
 fn a_command_in_a_pipeline_has_the_terminal_when_it_reads() {
     for shell in SHELLS {
@@ -87,11 +92,14 @@ fn a_command_in_a_pipeline_has_the_terminal_when_it_reads() {
                 assert_eq!(job.len(), 2);
                 tty.say(CTRL_Z);
                 assert!(tty.prompt().contains("Stopped"), "{way}");
-                assert_eq!(job.iter().map(|pid| state(*pid)).collect::<Vec<_>>(), [Some('T'); 2], "{way}");
+                stopped(&job);
                 tty.say("fg\n");
                 tty.until("exit 5");
                 tty.until("\n");
             }
+            // Only now is it in front for sure.
+            tty.say("three\n");
+            tty.until("read three\n");
             tty.say(CTRL_C);
             tty.prompt();
             until("seclude's end", || tty.named("seclude").is_empty());
@@ -109,7 +117,7 @@ fn ctrl_c_and_ctrl_z_reach_all_of_the_command_s_group_while_that_has_not_the_ter
         assert_ne!(tty.foreground(), tty.leader());
         tty.say(CTRL_Z);
         assert!(tty.prompt().contains("Stopped"), "{way}");
-        assert_eq!(two.iter().map(|pid| state(*pid)).collect::<Vec<_>>(), [Some('T'); 2], "{way}");
+        stopped(&two);
         tty.say("fg\n");
         until("both going on", || two.iter().all(|pid| state(*pid) == Some('S')));
         tty.say(CTRL_C);
