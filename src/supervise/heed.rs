@@ -1,7 +1,7 @@
 //! What signals to seclude, and a command that stops, call for. Each signal reaches the command once.
 
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::watch::{Watch, bit, failed};
 use super::{EndedBy, leftovers};
@@ -12,15 +12,32 @@ use crate::sys::{self, Whose};
 /// `si_code` of what the kernel itself sends: from the terminal, to the whole foreground group.
 const SI_KERNEL: i32 = 0x80;
 
+/// How long one request to end may take to come twice: timeout(1) sends it to its child, and then to the whole group.
+const TWICE: Duration = Duration::from_millis(100);
+
+/// That somebody has asked the command to end, by TERM or INT to seclude.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    at: Instant,
+    signal: i32,
+    sender: u32,
+}
+
+impl Asked {
+    fn is_told_twice(&self, other: &Asked) -> bool {
+        (self.signal, self.sender) == (other.signal, other.sender) && other.at - self.at < TWICE
+    }
+}
+
 impl Watch<'_> {
     pub(super) fn heed_all(&mut self) -> Result<(), Failure> {
         while let Some(info) = self.signals.read_signal().map_err(failed)? {
-            self.heed(info.ssi_signo as i32, info.ssi_code == SI_KERNEL)?;
+            self.heed(info.ssi_signo as i32, info.ssi_pid, info.ssi_code == SI_KERNEL)?;
         }
         Ok(())
     }
 
-    fn heed(&mut self, signal: i32, by_terminal: bool) -> Result<(), Failure> {
+    fn heed(&mut self, signal: i32, sender: u32, by_terminal: bool) -> Result<(), Failure> {
         let own_group = self.lifetime.own_group;
         match signal {
             libc::SIGCHLD => {
@@ -45,13 +62,14 @@ impl Watch<'_> {
                 return Ok(());
             }
             libc::SIGTERM | libc::SIGINT if !by_terminal => {
-                let first = *self.asked.get_or_insert_with(Instant::now);
-                let again = self.passed & (bit(libc::SIGTERM) | bit(libc::SIGINT)) != 0;
-                if again && first.elapsed() < self.lifetime.grace {
-                    self.end(EndedBy::SecondSignal);
+                let asked = Asked { at: Instant::now(), signal, sender };
+                if let Some(first) = self.asked.filter(|first| first.at.elapsed() < self.lifetime.grace) {
+                    if !first.is_told_twice(&asked) {
+                        self.end(EndedBy::SecondSignal);
+                    }
                     return Ok(());
                 }
-                self.asked = Some(Instant::now());
+                self.asked = Some(asked);
                 self.passed |= bit(signal);
             }
             _ => self.passed |= bit(signal),

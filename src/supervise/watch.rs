@@ -10,6 +10,7 @@ use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::Mode;
 
+use super::heed::Asked;
 use super::{End, EndedBy, Post, Way, leftovers};
 use crate::failure::{Failure, Stage};
 use crate::launch::{Launched, Scope, Told};
@@ -33,8 +34,8 @@ pub(super) struct Watch<'a> {
     caller: Option<BorrowedFd<'a>>,
     strangers: &'a [i32],
     next: Next,
-    /// When somebody first asked the command to end, by TERM or INT to seclude.
-    pub(super) asked: Option<Instant>,
+    /// The first request to end, since the grace of the one before.
+    pub(super) asked: Option<Asked>,
     /// The signals that were passed on, as [`bit`]s.
     pub(super) passed: u64,
     by: Option<EndedBy>,

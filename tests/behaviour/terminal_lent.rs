@@ -3,7 +3,10 @@
 use std::fs;
 use std::process::Command;
 
-use crate::machine::processes::{Nap, children, state, until};
+use nix::sys::signal::Signal;
+
+use crate::machine::counter::COUNTER;
+use crate::machine::processes::{Nap, children, send, state, until};
 use crate::machine::pty::{CTRL_C, CTRL_Z, SHELLS, Tty};
 use crate::machine::{can, scratch, seclude};
 use crate::terminal::{NEW, attached};
@@ -63,7 +66,7 @@ fn a_pager_at_the_end_of_a_pipeline_reads_the_terminal_while_seclude_runs() {
             assert_eq!(tty.until("typed hello\n"), "", "{way}");
             if way.contains("pid1") {
                 // It ignores it, and is ended with its launcher.
-                crate::machine::processes::send(tty.seclude(), nix::sys::signal::Signal::SIGKILL);
+                send(tty.seclude(), Signal::SIGKILL);
             }
             tty.say(CTRL_C);
             tty.prompt();
@@ -123,6 +126,37 @@ fn ctrl_c_and_ctrl_z_reach_all_of_the_command_s_group_while_that_has_not_the_ter
         tty.say(CTRL_C);
         tty.prompt();
         nap.until(0);
+    }
+}
+
+#[test]
+fn a_key_that_the_command_was_sent_makes_no_later_request_to_end_the_second() {
+    if !can(&["perl"]) {
+        return;
+    }
+    let dir = scratch("counter");
+    let (file, out) = (dir.join("counter.pl"), dir.join("out"));
+    fs::write(&file, COUNTER[2]).expect("a file can be written");
+    for way in attached() {
+        let mut tty = Tty::new();
+        let (file, to) = (file.display(), out.display());
+        tty.say(&format!(": > {to}; $S -q {way} perl {file} > {to}; echo status $?\n"));
+        let mut told = String::new();
+        let mut tells = |line: &str| {
+            told += line;
+            until(line, || fs::read_to_string(&out).is_ok_and(|text| text == told));
+        };
+        tells("ready\n");
+        // Not lent, so that the key is passed on.
+        tty.say(CTRL_C);
+        tells("got 2\n");
+        send(tty.seclude(), Signal::SIGTERM);
+        tells("got 15\n");
+        send(tty.seclude(), Signal::SIGUSR1);
+        tells("got 10\n");
+        send(tty.seclude(), Signal::SIGUSR1);
+        assert_eq!(tty.prompt(), "status 7\n", "{way}");
+        fs::remove_file(&out).expect("our own file");
     }
 }
 
