@@ -86,11 +86,31 @@ pub fn stop_with_terminal(group: bool) -> bool {
         let mut set: libc::sigset_t = zeroed();
         libc::sigaddset(&mut set, libc::SIGTSTP);
         libc::kill(if group { 0 } else { libc::getpid() }, libc::SIGTSTP);
-        libc::sigprocmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
-        libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
-        // The stop has taken away an older one, so this is what ended it.
+        loop {
+            libc::sigprocmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+            libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+            let waiting = pending();
+            // A stop has taken away what ended the one before.
+            if libc::sigismember(&waiting, libc::SIGTSTP) == 0 {
+                return libc::sigismember(&waiting, libc::SIGCONT) == 1;
+            }
+        }
+    }
+}
+
+/// Whether a signal that is blocked waits for this process.
+pub fn is_pending(signal: i32) -> bool {
+    // SAFETY: plain data that outlives the call.
+    unsafe { libc::sigismember(&pending(), signal) == 1 }
+}
+
+/// The signals that wait. Source: sigpending(2).
+fn pending() -> libc::sigset_t {
+    // SAFETY: plain data that outlives the call.
+    unsafe {
+        let mut set = zeroed();
         libc::sigpending(&mut set);
-        libc::sigismember(&set, libc::SIGCONT) == 1
+        set
     }
 }
 

@@ -7,7 +7,7 @@ use super::watch::{Watch, bit, failed};
 use super::{EndedBy, leftovers};
 use crate::failure::Failure;
 use crate::launch::Scope;
-use crate::sys::{self, Whose};
+use crate::sys::{self, Change, Whose};
 
 /// `si_code` of what the kernel itself sends: from the terminal, to the whole foreground group.
 const SI_KERNEL: i32 = 0x80;
@@ -41,19 +41,28 @@ impl Watch<'_> {
         let own_group = self.lifetime.own_group;
         match signal {
             libc::SIGCHLD => {
-                if self.launched.life.is_none() {
-                    let child = Whose::Child(self.launched.pidfd.as_fd());
-                    if let Ok(Some(change)) = sys::wait(child, libc::WSTOPPED | libc::WNOHANG) {
-                        self.suspend(change.status);
-                    }
+                // What has continued it is of interest where it is about to be ours too.
+                let flags = if sys::is_pending(libc::SIGCONT) { 0 } else { libc::WCONTINUED };
+                if let Some(change) = self.change(flags).filter(|change| change.code != libc::CLD_CONTINUED) {
+                    self.suspend(change.status);
                 }
                 leftovers::reap(self.launched.child);
+                return Ok(());
+            }
+            // It has taken away what was to continue us, and the command can't stop a second time.
+            libc::SIGTSTP if by_terminal && self.stopped => {
+                self.suspend(signal);
                 return Ok(());
             }
             // The terminal has sent it to the whole group, and the command is in that.
             _ if by_terminal && !own_group => return Ok(()),
             libc::SIGCONT => {
-                self.go_on();
+                match self.change(libc::WCONTINUED) {
+                    // Who continued us continued the group: to do it later would undo a stop that has come since.
+                    Some(change) if change.code == libc::CLD_CONTINUED => self.lend_again(),
+                    Some(change) => self.suspend(change.status),
+                    None => self.go_on(),
+                }
                 return Ok(());
             }
             // The command has ended already, and what is waited for has nobody else to end it.
@@ -78,12 +87,25 @@ impl Watch<'_> {
         Ok(())
     }
 
+    /// That the command has stopped, or what else `flags` ask for, if there is no init to tell it.
+    fn change(&self, flags: i32) -> Option<Change> {
+        let launched = &self.launched;
+        let child = Whose::Child(launched.pidfd.as_fd());
+        let change = || sys::wait(child, libc::WSTOPPED | libc::WNOHANG | flags).ok().flatten();
+        launched.life.is_none().then(change).flatten()
+    }
+
     /// Continues the command, with the terminal if it was the command's before.
     fn go_on(&mut self) {
+        self.lend_again();
+        self.send(libc::SIGCONT, if self.lifetime.own_group { Scope::Group } else { Scope::Command });
+    }
+
+    fn lend_again(&mut self) {
+        self.stopped = false;
         if std::mem::take(&mut self.owed) {
             self.launched.terminal.lend(self.launched.real_pid);
         }
-        self.send(libc::SIGCONT, if self.lifetime.own_group { Scope::Group } else { Scope::Command });
     }
 
     /// A command that is gone misses it.
@@ -106,12 +128,11 @@ impl Watch<'_> {
             return self.send(libc::SIGCONT, Scope::Group);
         }
         launched.terminal.concede(launched.real_pid);
-        let lent = launched.terminal.take_back();
-        if lent || wants || signal == libc::SIGTSTP {
-            self.owed = lent;
-            let stopped = sys::stop_with_terminal(lent);
+        self.owed |= launched.terminal.take_back();
+        if self.owed || wants || signal == libc::SIGTSTP {
+            self.stopped = sys::stop_with_terminal(self.owed);
             // Nobody waits for us who could continue us, and so it: as little as us a key is to stop it.
-            if !stopped && signal == libc::SIGTSTP {
+            if !self.stopped && signal == libc::SIGTSTP {
                 self.go_on();
             }
         }

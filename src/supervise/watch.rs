@@ -39,6 +39,8 @@ pub(super) struct Watch<'a> {
     /// The signals that were passed on, as [`bit`]s.
     pub(super) passed: u64,
     by: Option<EndedBy>,
+    /// Whether seclude has stopped with the command, and has not continued it yet.
+    pub(super) stopped: bool,
     /// Whether the terminal was the command's when it stopped.
     pub(super) owed: bool,
     /// How the command has ended, where its init has said so and lives on.
@@ -68,6 +70,7 @@ pub fn wait(launched: &mut Launched, plan: &Plan, post: &Post, kept: Option<RawF
             asked: None,
             passed: 0,
             by: None,
+            stopped: false,
             owed: false,
             ended: None,
             observes: plan.observe,

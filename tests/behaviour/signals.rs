@@ -125,6 +125,34 @@ fn a_command_that_stops_and_goes_on_is_waited_for() {
 }
 
 #[test]
+fn what_continues_seclude_and_the_command_alike_reaches_the_command_once() {
+    if !can(&["perl"]) {
+        return;
+    }
+    let mut job = counting(&[]);
+    // As a shell's fg sends it to the whole group, where seclude is the slower one.
+    send(job.real, Signal::SIGSTOP);
+    until("the command's stop", || state(job.real) == Some('T'));
+    send(job.pid(), Signal::SIGSTOP);
+    until("seclude's stop", || state(job.pid()) == Some('T'));
+    send(job.real, Signal::SIGCONT);
+    assert_eq!(job.line(), "got 18");
+    send(job.pid(), Signal::SIGCONT);
+    send(job.pid(), Signal::SIGUSR1);
+    assert_eq!(job.line(), "got 10");
+    // One for the command alone changes nothing for a later one.
+    send(job.real, Signal::SIGSTOP);
+    until("the command's stop", || state(job.real) == Some('T'));
+    send(job.real, Signal::SIGCONT);
+    assert_eq!(job.line(), "got 18");
+    send(job.pid(), Signal::SIGWINCH);
+    assert_eq!(job.line(), "got 28");
+    send(job.pid(), Signal::SIGCONT);
+    assert_eq!(job.line(), "got 18");
+    ends(job, "");
+}
+
+#[test]
 fn what_seclude_s_own_writes_bring_on_it_is_not_the_command_s() {
     // SIGPIPE, where nobody reads standard error, and SIGXFSZ, where a file may not grow.
     let closed = "mkfifo pipe; exec 4<>pipe 5>pipe 4<&-";

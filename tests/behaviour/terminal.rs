@@ -227,3 +227,25 @@ fn a_signal_to_group_0_inside_reaches_nobody_outside() {
         assert_eq!(tty.run(&line), format!("status {status}\n"), "{way}");
     }
 }
+
+#[test]
+fn no_stop_is_undone_by_what_continued_the_job_before() {
+    for way in stoppable() {
+        for _ in 0..5 {
+            let mut tty = Tty::new();
+            tty.say(&format!("$S -q {way} sh -c 'echo up; while read x; do echo read $x; done; exit 5'\n"));
+            tty.until("up\n");
+            for time in 0..10 {
+                tty.say(CTRL_Z);
+                tty.until("Stopped");
+                tty.prompt();
+                tty.say("fg\n");
+                tty.until("exit 5");
+                tty.until("\n");
+                // The command goes on at once, and seclude may not yet have.
+                tty.say(&format!("{time}\n"));
+                assert_eq!(tty.until(&format!("read {time}\n")), "", "{way}");
+            }
+        }
+    }
+}
