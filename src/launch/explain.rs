@@ -1,8 +1,10 @@
 //! Why the kernel said no: looks around after a failure, and names a cause only where it has seen it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -228,7 +230,7 @@ pub fn exec(errno: i32, detail: u32, plan: &Plan) -> Failure {
             }
         }
         Errno::EACCES if !plan.exec.is_path => {
-            let path = tried.map(|path| shown(path.to_string_lossy().as_ref())).unwrap_or_default();
+            let path = tried.map(|path| shown(OsStr::from_bytes(path.to_bytes()))).unwrap_or_default();
             because(format!("{path} is there, and may not be executed"))
         }
         Errno::ENOEXEC => {

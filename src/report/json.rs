@@ -1,5 +1,7 @@
 //! The report as JSON: one versioned object per line. Ids, groups and maps are as enforced, not as requested.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -101,7 +103,7 @@ pub fn plan(plan: &Plan) -> String {
         })
         .collect();
     let candidates: Vec<_> =
-        plan.exec.candidates.iter().map(|path| shown(path.to_string_lossy().as_ref())).collect();
+        plan.exec.candidates.iter().map(|path| shown(OsStr::from_bytes(path.to_bytes()))).collect();
     let body = json!({
         "command": command(plan),
         "candidates": candidates,

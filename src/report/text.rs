@@ -1,7 +1,8 @@
 //! The report as text, for people: one line for a start, a table for a plan. Everything from outside is escaped.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use super::Finding;
@@ -133,7 +134,7 @@ pub fn plan(plan: &Plan) -> String {
     row("groups", &[groups]);
     row("life", &life(&plan.lifetime));
     row("steps", &plan.steps.iter().map(|step| step.to_string()).collect::<Vec<_>>());
-    let candidates = plan.exec.candidates.iter().map(|path| shown(path.to_string_lossy().as_ref()));
+    let candidates = plan.exec.candidates.iter().map(|path| shown(OsStr::from_bytes(path.to_bytes())));
     row("execute", &candidates.collect::<Vec<_>>());
     let needs = plan.needs.iter().map(|need| {
         let held = if need.held { "held" } else { "missing" };
