@@ -41,6 +41,8 @@ pub struct Image<'a> {
     pub(super) nofile: Option<rlimit>,
     /// Ends with a null pointer, as the next two do.
     pub(super) candidates: Vec<*const c_char>,
+    /// Whether the one candidate is a path, and not of a directory of PATH.
+    pub(super) is_path: bool,
     pub(super) argv: Vec<*const c_char>,
     pub(super) envp: Vec<*const c_char>,
     pub(super) inherited: *const *const c_char,
@@ -111,6 +113,7 @@ impl<'a> Image<'a> {
             signal_mask: exec.signal_mask,
             nofile: ends.nofile,
             candidates: pointers(&exec.candidates),
+            is_path: exec.is_path,
             argv: pointers(&exec.argv),
             envp,
             inherited,

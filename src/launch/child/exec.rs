@@ -30,7 +30,7 @@ pub unsafe fn execute(image: &Image) -> (c_int, u32) {
                 (libc::EACCES, _) => (errno, tried) = (now, index),
                 (libc::ENOENT, Ok(_)) => return (libc::ENOENT, at(index, NO_INTERPRETER)),
                 (libc::ENOENT, _) => {}
-                (libc::ENOTDIR, _) if image.candidates.len() > 2 => {}
+                (libc::ENOTDIR, _) if !image.is_path => {}
                 _ => return (now, at(index, 0)),
             }
         }
