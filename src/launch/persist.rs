@@ -24,6 +24,7 @@ impl Kept {
     pub fn bind(specs: &[PersistSpec], dir: Option<&OwnedFd>) -> Result<Kept, Failure> {
         let mut kept = Kept::default();
         let Some(dir) = dir else { return Ok(kept) };
+        let mut meant = Vec::new();
         for spec in specs {
             let failed = |errno| {
                 let object = format!("the {} namespace to {}", spec.kind, shown(&spec.path));
@@ -48,8 +49,12 @@ impl Kept {
             let none = None::<&Path>;
             mount(Some(&source), &spec.path, none, MsFlags::MS_BIND, none).map_err(failed)?;
             kept.bound.push(spec.path.clone());
-            let (meant, found) = (fstat(&file).map_err(failed)?, stat(&spec.path).map_err(failed)?);
-            if (meant.st_dev, meant.st_ino) != (found.st_dev, found.st_ino) {
+            meant.push(fstat(&file).map_err(failed)?);
+        }
+        // All of them once more, since one path can be written in many ways, and the last would cover the first.
+        for (spec, meant) in specs.iter().zip(meant) {
+            let found = stat(&spec.path);
+            if !found.is_ok_and(|found| (found.st_dev, found.st_ino) == (meant.st_dev, meant.st_ino)) {
                 let rule = "it shows something else than the namespace that was bound to it";
                 return Err(Failure::refused(Stage::Persist, "verify", shown(&spec.path), rule));
             }
