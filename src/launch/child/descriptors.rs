@@ -67,7 +67,7 @@ fn probe(kept: &[c_int], first: c_int) -> Result<(), c_int> {
 }
 
 /// A number in decimal; -1 for what is none.
-fn decimal(text: &CStr) -> c_int {
+pub fn decimal(text: &CStr) -> c_int {
     let mut number: c_int = 0;
     for byte in text.to_bytes() {
         if !byte.is_ascii_digit() {

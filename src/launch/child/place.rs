@@ -8,6 +8,7 @@ use std::ptr;
 use libc::{c_char, c_int, c_long};
 
 use super::answer::{check, expect};
+use super::descriptors::decimal;
 
 pub unsafe fn mount(
     source: *const c_char,
@@ -65,6 +66,24 @@ pub unsafe fn identity(path: *const c_char) -> Result<(u64, u64), c_int> {
     }
 }
 
+/// Whether a directory is a procfs of the pid namespace that this process is in.
+pub unsafe fn shows_us(dir: *const c_char) -> Result<bool, c_int> {
+    let (mut name, size) = ([0u8; 16], 15usize);
+    // SAFETY: the path is a NUL-terminated string of the caller's, the rest plain data that outlives the calls.
+    unsafe {
+        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+        let fd = check(libc::syscall(libc::SYS_openat, libc::AT_FDCWD, dir, flags, 0))?;
+        let mut found: libc::statfs = zeroed();
+        check(libc::fstatfs(fd as c_int, &mut found) as c_long)?;
+        let own = c"self".as_ptr();
+        let read = libc::syscall(libc::SYS_readlinkat, fd, own, name.as_mut_ptr(), size);
+        libc::syscall(libc::SYS_close, fd);
+        let pid = CStr::from_bytes_until_nul(&name).map_or(-1, decimal);
+        let is_proc = i128::from(found.f_type) == i128::from(libc::PROC_SUPER_MAGIC);
+        Ok(is_proc && read > 0 && c_long::from(pid) == libc::syscall(libc::SYS_getpid))
+    }
+}
+
 pub unsafe fn uname() -> Result<libc::utsname, c_int> {
     // SAFETY: plain data, filled in by the kernel with NUL-terminated names.
     unsafe {
@@ -85,6 +104,7 @@ pub unsafe fn loopback() -> Result<(), c_int> {
         check(libc::syscall(libc::SYS_ioctl, socket, libc::SIOCGIFFLAGS, &raw mut request))?;
         request.ifr_ifru.ifru_flags |= libc::IFF_UP as i16;
         check(libc::syscall(libc::SYS_ioctl, socket, libc::SIOCSIFFLAGS, &raw mut request))?;
+        request.ifr_ifru.ifru_flags = 0;
         check(libc::syscall(libc::SYS_ioctl, socket, libc::SIOCGIFFLAGS, &raw mut request))?;
         libc::syscall(libc::SYS_close, socket);
         expect(request.ifr_ifru.ifru_flags & libc::IFF_UP as i16 != 0)

@@ -12,7 +12,7 @@ use super::super::init;
 use super::answer::{check, expect};
 use super::credentials::{empty_bounding_set, empty_capability_sets, prctl, set_groups, three};
 use super::descriptors::close_all_but;
-use super::place::{chdir, enter, identity, identity_at, identity_of, loopback, mount, uname};
+use super::place::{chdir, enter, identity, identity_at, identity_of, loopback, mount, shows_us, uname};
 use super::voice::{exit, send, wait};
 use crate::namespace::{Kind, Kinds};
 use crate::plan::Step;
@@ -123,7 +123,8 @@ impl Walk {
                 Step::LeaveOldRoot => {
                     check(libc::syscall(libc::SYS_umount2, c".".as_ptr(), libc::MNT_DETACH))?;
                     chdir(c"/".as_ptr())?;
-                    expect(identity(c"/".as_ptr())? == self.root)
+                    // From the root upwards is what is stacked on it: the old root, as long as it is there.
+                    expect(identity(c"/".as_ptr())? == self.root && identity(c"/..".as_ptr())? == self.root)
                 }
                 Step::Chroot(dir) => {
                     chdir(dir.as_ptr())?;
@@ -135,9 +136,7 @@ impl Walk {
                 Step::MountProc(dir) => {
                     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
                     mount(c"proc".as_ptr(), dir.as_ptr(), c"proc".as_ptr(), flags)?;
-                    let mut found: libc::statfs = zeroed();
-                    check(libc::statfs(dir.as_ptr(), &mut found) as c_long)?;
-                    expect(i128::from(found.f_type) == i128::from(libc::PROC_SUPER_MAGIC))
+                    expect(shows_us(dir.as_ptr())?)
                 }
                 Step::NewSession => {
                     let session = check(libc::syscall(libc::SYS_setsid))?;
@@ -150,6 +149,7 @@ impl Walk {
                 Step::Streams(list) => {
                     for fd in list {
                         check(libc::syscall(libc::SYS_dup3, image.null, *fd, 0))?;
+                        expect(identity_of(*fd)? == identity_of(image.null)?)?;
                     }
                     Ok(())
                 }
