@@ -6,9 +6,9 @@ use std::process;
 use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstat, fstatat};
 
 use super::child::{self, Walk};
 use super::guarded::Guarded;
@@ -99,5 +99,12 @@ fn own_user_namespace(plan: &Plan, maps: &Maps, proc: Option<&Proc>) -> Result<(
     maps::write_all(maps, &dir, &name)?;
     let failed = |errno: Errno| Failure::errno(Stage::Unshare, "enter", "the new user namespace", errno);
     let file = openat(&dir, "ns/user", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed)?;
-    setns(&file, CloneFlags::CLONE_NEWUSER).map_err(failed)
+    let meant = fstat(&file).map_err(failed)?;
+    setns(&file, CloneFlags::CLONE_NEWUSER).map_err(failed)?;
+    let found = fstatat(proc.own()?, "ns/user", AtFlags::empty()).map_err(failed)?;
+    if (meant.st_dev, meant.st_ino) != (found.st_dev, found.st_ino) {
+        let rule = "the kernel agreed, and a second look shows something else";
+        return Err(Failure::refused(Stage::Unshare, "enter", "the new user namespace", rule));
+    }
+    Ok(())
 }

@@ -89,7 +89,21 @@ impl Walk {
                     expect(written? == bytes.len() as c_long)
                 }
                 Step::Carry(kinds) => carry(*kinds, image, words),
-                Step::Unshare(kinds) => check(libc::syscall(libc::SYS_unshare, kinds.flags())).map(drop),
+                Step::Unshare(kinds) => {
+                    let mut before = [(0, 0); Kind::ALL.len()];
+                    for (kind, before) in
+                        Kind::ALL.into_iter().zip(&mut before).filter(|(kind, _)| kinds.has(*kind))
+                    {
+                        *before = identity_at(image.proc, kind.joined_file())?;
+                    }
+                    check(libc::syscall(libc::SYS_unshare, kinds.flags()))?;
+                    for (kind, before) in
+                        Kind::ALL.into_iter().zip(before).filter(|(kind, _)| kinds.has(*kind))
+                    {
+                        expect(identity_at(image.proc, kind.joined_file())? != before)?;
+                    }
+                    Ok(())
+                }
                 Step::Init => init::start(image, words),
                 Step::Loopback => loopback(),
                 Step::Hostname(name) => {
