@@ -1,7 +1,7 @@
 //! Says clap's errors in the house's voice: one line, the option and the rule, escaped. It judges nothing.
 
 use std::error::Error as _;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -12,12 +12,13 @@ use crate::failure::{Failure, Stage, shown};
 pub fn failure(error: &clap::Error, words: &[OsString]) -> Failure {
     let option = text(error, ContextKind::InvalidArg).map(|arg| option_word(&arg));
     let value = text(error, ContextKind::InvalidValue);
+    let exact = |text: &String| exact(text, words);
     let object = match (&option, &value) {
-        (Some(option), Some(value)) if !value.is_empty() => format!("{} {}", shown(option), shown(value)),
-        (Some(option), _) => shown(option),
+        (Some(option), Some(value)) if !value.is_empty() => format!("{} {}", exact(option), exact(value)),
+        (Some(option), _) => exact(option),
         (None, _) => String::new(),
     };
-    let unknown = text(error, ContextKind::InvalidArg).map(shown).unwrap_or_default();
+    let unknown = text(error, ContextKind::InvalidArg).as_ref().map(exact).unwrap_or_default();
     let refuse = |verb, object: &str, rule: String| Failure::refused(Stage::Usage, verb, object, rule);
     let failure = match error.kind() {
         ErrorKind::MissingRequiredArgument if is_command(error) => {
@@ -72,6 +73,19 @@ fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
         ContextValue::Strings(texts) => Some(texts.join(", ")),
         _ => None,
     }
+}
+
+/// What the library says, whose words are UTF-8, as it was typed.
+fn exact(said: &str, words: &[OsString]) -> String {
+    let is = |bytes: &[u8]| String::from_utf8_lossy(bytes) == said;
+    let typed =
+        words.iter().map(|word| word.as_bytes()).filter(|_| said.contains(char::REPLACEMENT_CHARACTER));
+    let mut parts = typed.flat_map(|word| {
+        let value = word.iter().position(|byte| *byte == b'=').map(|at| &word[at + 1..]);
+        // A word, its value after an =, that right behind a short option, or the option before an =.
+        [Some(word), value, word.get(2..), word.split(|byte| *byte == b'=').next()].into_iter().flatten()
+    });
+    parts.find(|part| is(part)).map_or_else(|| shown(said), |part| shown(OsStr::from_bytes(part)))
 }
 
 /// `--user` of clap's `--user <USER[:GROUP]>`.
