@@ -4,6 +4,7 @@
 mod machine;
 
 mod background;
+mod bytes;
 mod daemon;
 mod descriptors;
 mod ends;
@@ -11,6 +12,7 @@ mod environment;
 mod exec;
 mod exec_users;
 mod groups;
+mod held;
 mod identity;
 mod init;
 mod launch;
@@ -29,9 +31,11 @@ mod refuse_life;
 mod refuse_maps;
 mod report;
 mod report_json;
+mod searched;
 mod signals;
 mod statuses;
 mod streams;
+mod subids;
 mod terminal;
 mod terminal_lent;
 mod unread;
