@@ -11,6 +11,8 @@ mod ends;
 mod environment;
 mod exec;
 mod exec_users;
+mod faked;
+mod filtered;
 mod groups;
 mod held;
 mod identity;
