@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::machine::{
-    GRANT, GRANTED, Outcome, STRANGER, call, call_as, call_with_etc, caller, can, finish, grants, is_root,
-    scratch, seclude, sh,
+    GRANT, GRANTED, Outcome, STRANGER, call, call_as, call_with_etc, caller, can, grants, is_root, scratch,
+    sh,
 };
 
 const MAPS: &str = "for f in uid_map gid_map setgroups; do sed -E 's/^ +//; s/ +/ /g' /proc/self/$f; done";
@@ -198,43 +198,6 @@ fn who_is_granted_nothing_is_told_what_that_takes() {
             "plan: cannot map uid 0:700000:70000: {need}\n\
              seclude: hint: without it, that takes a line of /etc/subuid that holds 700000-769999"
         ),
-    );
-}
-
-/// A newuidmap of the test's own, for a caller without privilege, who alone has PATH searched for it.
-fn with_helper(script: &str) -> Outcome {
-    let dir = scratch("helper");
-    let helper = dir.join("newuidmap");
-    crate::machine::script(&helper, &format!("#!/bin/sh\n{script}\n"));
-    let path = format!("PATH={}:/usr/bin:/bin", dir.display());
-    let map = format!("0:{GRANT}:10");
-    let words =
-        ["env", &path, seclude().to_str().unwrap(), "--map-uid", &map, "--user", "0:0", "echo", "ran"];
-    let etc: String =
-        grants().keys().map(|name| format!("mount --bind {0}/{name} /etc/{name}\n", dir.display())).collect();
-    for (name, text) in grants() {
-        fs::write(dir.join(name), text).unwrap();
-    }
-    let script = format!("{etc} exec setpriv --reuid {GRANTED} --regid {GRANTED} --clear-groups \"$@\"");
-    let mut command = std::process::Command::new("unshare");
-    let seen = finish(command.args(["-m", "sh", "-ec", &script, "sh"]).args(words).current_dir("/"));
-    Outcome { err: seen.err.replace(&*helper.to_string_lossy(), "HELPER"), ..seen }
-}
-
-#[test]
-fn a_helper_that_fails_lies_or_dies_ends_the_launch() {
-    if !can(&["root", "newuidmap"]) {
-        return;
-    }
-    let map = format!("0:{GRANT}:10");
-    let failed = |reason: &str| format!("map-uid: cannot write {map} to uid_map: HELPER: {reason}");
-    refused(&with_helper("echo no luck >&2; exit 3"), &failed("exit status: 3: no luck"));
-    refused(&with_helper("exit 1"), &failed("exit status: 1"));
-    refused(&with_helper("printf 'a\\033[31mb\\nc' >&2; exit 1"), &failed("exit status: 1: a\\x1b[31mb\\nc"));
-    refused(&with_helper("kill -9 $$"), &failed("signal: 9 (SIGKILL)"));
-    refused(
-        &with_helper("exit 0"),
-        &format!("map-uid: cannot verify uid_map: it holds nothing, and was to hold {map}"),
     );
 }
 
