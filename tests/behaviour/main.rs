@@ -42,4 +42,5 @@ mod streams;
 mod subids;
 mod terminal;
 mod terminal_lent;
+mod told;
 mod unread;
