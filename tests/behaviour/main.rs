@@ -24,6 +24,7 @@ mod leftovers;
 mod maps;
 mod mounts;
 mod namespaces;
+mod needs;
 mod peers;
 mod plan;
 mod plan_lifetime;
