@@ -1,6 +1,6 @@
 //! Descriptors, signal mask and dispositions: what of the caller's reaches the command, and what does not.
 
-use crate::machine::{caller, can};
+use crate::machine::{caller, can, scratch};
 
 /// Lists the command's descriptors without one of its own.
 const LIST: &str = "import os; print(*sorted(int(n) for n in os.listdir(\"/proc/self/fd\") if os.path.exists(\"/proc/self/fd/\"+n)))";
@@ -31,10 +31,41 @@ fn those_that_are_named_stay_open() {
 
 #[test]
 fn what_stays_open_is_what_the_caller_had() {
-    let seen = caller(
-        r#"echo given > /tmp/.seclude-kept.$$; exec 8</tmp/.seclude-kept.$$; rm /tmp/.seclude-kept.$$; "$0" -q --keep-fd 8 cat /proc/self/fd/8; "$0" -q --keep-fd 8 sh -c 'cat <&8'"#,
+    let dir = scratch("kept");
+    let script = format!(
+        r#"cd {}; echo given > kept; exec 8<kept; rm kept; "$0" -q --keep-fd 8 sh -c 'read x <&8; echo "read $x"'"#,
+        dir.display()
     );
-    assert!(seen.out.contains("given\n"), "{seen:?}");
+    assert_eq!(caller(&script).seen(), (Some(0), "read given\n", ""));
+}
+
+#[test]
+fn one_of_seclude_s_own_can_t_be_asked_for() {
+    let rule = |fd: i32| {
+        let rule = "only a descriptor that the caller has open can stay open";
+        format!("seclude: plan: cannot take --keep-fd {fd}: {rule}\n")
+    };
+    let none = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-";
+    let file = scratch("own").join("report");
+    // The report's file is 3 by then, and the channels are next.
+    for options in ["", "--exec", "--leftovers wait", "--daemon", &format!("--report-to {}", file.display())]
+    {
+        for fd in 3..9 {
+            let seen = caller(&format!(r#"{none}; exec "$0" {options} --keep-fd {fd} echo ran"#));
+            assert_eq!(seen.seen(), (Some(125), "", rule(fd).as_str()), "{options}");
+        }
+    }
+}
+
+#[test]
+fn all_is_all_of_the_caller_s_and_none_of_seclude_s() {
+    let none = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; exec 6</";
+    let file = scratch("all").join("report");
+    let look = "for n in 3 4 5 6 7 8 9; do [ -e /proc/$$/fd/$n ] && echo $n; done; true";
+    for options in ["-q", "-q --exec", &format!("--report-to {}", file.display())] {
+        let seen = caller(&format!(r#"{none}; exec "$0" {options} --keep-fd all sh -c '{look}'"#));
+        assert_eq!(seen.seen(), (Some(0), "6\n", ""), "{options}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::machine::live::live_of;
 use crate::machine::processes::Nap;
-use crate::machine::{Outcome, can, run, scratch, seclude, sh};
+use crate::machine::{Outcome, can, finish, run, scratch, seclude, sh};
 
 const NEW: [&str; 4] = ["-n", "user,pid", "--user", "0:0"];
 
@@ -256,4 +256,19 @@ fn any_other_signal_may_come_as_often_as_it_likes() {
     let script = "trap 'echo got' HUP QUIT USR1; echo up; while :; do sleep 0.01; done";
     let signals = [SIGHUP, SIGHUP, SIGQUIT, SIGQUIT, SIGUSR1, SIGUSR1, SIGTERM];
     assert_eq!(fate(&signalled(&[], script, &signals)), ("signal", NONE, json!("SIGTERM"), json!(143)));
+}
+
+#[test]
+fn the_wall_time_has_the_exec_in_it() {
+    if !can(&["strace"]) {
+        return;
+    }
+    // The command's own exec, which strace holds for as long.
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=execve"]);
+    command.args(["-e", "inject=execve:delay_enter=300000:when=2"]).arg(seclude());
+    let seen = finish(command.args(["--report", "json", "/bin/sh", "-c", "exit 3"]));
+    let record = record(&seen.err);
+    let wall = record["wall_us"].as_u64().unwrap();
+    assert!(seen.status == Some(3) && wall >= 300_000, "{record}");
 }

@@ -1,6 +1,8 @@
-//! Odd places to start from: /proc hidden, covered or read-only, nothing in /dev, no directory, no words, no processes left.
+//! Odd places to start from: /proc hidden, covered or read-only, nothing in /dev, no directory, no words, variables twice, no processes left.
 
-use crate::machine::{Outcome, STRANGER, caller, can};
+use std::process::Command;
+
+use crate::machine::{Outcome, STRANGER, caller, can, finish};
 
 /// What a launch with a user namespace does for a plain user where `mounts` were made, in a mount namespace of the test's own.
 fn where_mounted(mounts: &str, options: &str) -> Outcome {
@@ -110,4 +112,34 @@ fn nothing_is_left_running_after_a_refusal() {
         "$0" -q -n mount --root /nope true; "$0" -q --report-to /dev/full true; "$0" -q -n user,time --user 0:0 /etc/passwd
         echo /proc/[0-9]*' "$0""#;
     assert_eq!(caller(script).out, "/proc/1\n");
+}
+
+/// Calls seclude with an environment that no shell would hand on: A twice, and a word that is no variable.
+fn with_a_twice(options: &str) -> Vec<String> {
+    let python = "import ctypes, sys
+words = [word.encode() for word in sys.argv[1:]]
+both = [b'A=1', b'B=2', b'A=3', b'PATH=/usr/bin:/bin', b'none']
+lists = [(ctypes.c_char_p * (len(list) + 1))(*list, None) for list in (words, both)]
+ctypes.CDLL(None).execve(words[0], *lists)";
+    let mut command = Command::new("python3");
+    command.args(["-c", python]).arg(crate::machine::seclude()).arg("-q").args(options.split_whitespace());
+    let seen = finish(command.args(["cat", "/proc/self/environ"]));
+    assert_eq!((seen.status, seen.err.as_str()), (Some(0), ""), "{options}");
+    seen.out.split_terminator('\0').map(str::to_string).collect()
+}
+
+#[test]
+fn a_variable_that_is_there_twice_is_there_once_where_it_is_set_and_nowhere_where_it_is_removed() {
+    if !can(&["python3"]) {
+        return;
+    }
+    let rest = ["PATH=/usr/bin:/bin", "none"];
+    assert_eq!(with_a_twice(""), [&["A=1", "B=2", "A=3"][..], &rest].concat(), "byte for byte");
+    assert_eq!(with_a_twice("--env C=4"), [&["A=1", "B=2", "A=3"][..], &rest, &["C=4"]].concat());
+    assert_eq!(with_a_twice("--env A=9"), [&["A=9", "B=2"][..], &rest].concat());
+    // The one that getenv(3) finds.
+    assert_eq!(with_a_twice("--env A"), [&["A=1", "B=2"][..], &rest].concat());
+    assert_eq!(with_a_twice("--unset-env A"), [&["B=2"][..], &rest].concat());
+    assert_eq!(with_a_twice("--unset-env A --env A=9"), [&["B=2"][..], &rest, &["A=9"]].concat());
+    assert_eq!(with_a_twice("--clear-env --env A"), ["A=1"]);
 }

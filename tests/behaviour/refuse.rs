@@ -35,6 +35,8 @@ fn a_usage_error_is_one_line_and_125() {
     );
     bare(&["-Z", "true"], "cannot take -Z: there is no such option");
     bare(&["--quiet=yes", "true"], "cannot take --quiet yes: it takes no value");
+    bare(&["--mount-proc=", "true"], "cannot take --mount-proc: it needs a value");
+    bare(&["-n", "pid,mount", "--mount-proc=", "true"], "cannot take --mount-proc: it needs a value");
     for option in ["--user", "--group", "--chdir", "--umask", "--argv0", "--root", "--hostname"] {
         bare(&[option, "1", option, "2", "true"], &format!("cannot take {option}: it is given twice"));
     }
@@ -199,6 +201,38 @@ fn seclude_refuses_to_run_with_privilege_of_its_file() {
         assert_eq!(run(&copy).seen(), (Some(125), "", err.as_str()));
     }
     fs::remove_file(&copy).unwrap();
+}
+
+#[test]
+fn seclude_refuses_to_run_where_the_real_user_is_not_the_effective_one() {
+    use std::os::unix::process::CommandExt;
+    if !can(&["root"]) {
+        return;
+    }
+    let rule = "its file, or a real id that is not the effective one, gives it privilege that its caller may lack, and its options would give that away";
+    let err = format!("seclude: usage: cannot run set-uid, set-gid or with file capabilities: {rule}\n");
+    let run = |real: u32, effective: u32, saved: u32, groups: bool| {
+        let mut command = Command::new(seclude());
+        command.args(["-q", "echo", "ran"]).current_dir("/");
+        let change = move || {
+            // SAFETY: numbers alone.
+            let answer = match groups {
+                true => unsafe { libc::setresgid(real, effective, saved) },
+                false => unsafe { libc::setresuid(real, effective, saved) },
+            };
+            if answer == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        };
+        // SAFETY: one system call between fork and exec.
+        finish(unsafe { command.pre_exec(change) })
+    };
+    for groups in [false, true] {
+        for [real, effective, saved] in [[STRANGER, 0, 0], [0, STRANGER, STRANGER], [STRANGER, 0, STRANGER]] {
+            let seen = run(real, effective, saved, groups);
+            assert_eq!(seen.seen(), (Some(125), "", err.as_str()), "{real} {effective} {saved} {groups}");
+        }
+        // An exec makes the saved one the effective one.
+        assert_eq!(run(STRANGER, STRANGER, 0, groups).seen(), (Some(0), "ran\n", ""));
+    }
 }
 
 #[test]
