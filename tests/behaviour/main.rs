@@ -7,6 +7,7 @@ mod background;
 mod bytes;
 mod daemon;
 mod descriptors;
+mod doctor;
 mod ends;
 mod environment;
 mod exec;
