@@ -14,6 +14,7 @@ mod exec;
 mod exec_users;
 mod faked;
 mod filtered;
+mod files;
 mod groups;
 mod held;
 mod helpers;
