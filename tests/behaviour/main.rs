@@ -8,6 +8,7 @@ mod bytes;
 mod daemon;
 mod descriptors;
 mod doctor;
+mod documented;
 mod ends;
 mod environment;
 mod exec;
