@@ -94,6 +94,38 @@ fn new_namespaces_and_what_is_set_up_in_them() {
 }
 
 #[test]
+fn maps_and_the_denial_of_setgroups() {
+    if !can(&["userns", "strace"]) {
+        return;
+    }
+    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let options = "-n user --user 0:0 --setgroups deny --groups keep";
+    // In the order in which they are written.
+    for (when, bytes, message) in [
+        (
+            1,
+            format!("0 {uid} 1\n").len(),
+            format!("map-uid: cannot verify uid_map: it holds nothing, and was to hold 0:{uid}:1"),
+        ),
+        (2, 4, "setgroups: cannot verify setgroups: it holds allow, and was to hold deny".to_string()),
+        (
+            3,
+            format!("0 {gid} 1\n").len(),
+            format!("map-gid: cannot verify gid_map: it holds nothing, and was to hold 0:{gid}:1"),
+        ),
+    ] {
+        for way in ["", "--exec"] {
+            let mut command = Command::new("strace");
+            command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=write", "-e"]);
+            command.arg(format!("inject=write:retval={bytes}:when={when}")).arg(seclude()).arg("-q");
+            command.args(way.split_whitespace()).args(options.split_whitespace()).args(["echo", "ran"]);
+            let seen = finish(&mut command);
+            assert_eq!(seen.seen(), (Some(125), "", format!("seclude: {message}\n").as_str()), "{way}");
+        }
+    }
+}
+
+#[test]
 fn namespaces_that_seclude_makes_for_itself_with_exec() {
     if !can(&["root", "strace"]) {
         return;
