@@ -1,6 +1,7 @@
 //! What this machine says: every fact that the plan needs, asked once, and only those that the request mentions.
 
 mod accounts;
+mod getent;
 mod space;
 mod subids;
 

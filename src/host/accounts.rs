@@ -6,6 +6,7 @@ use std::ffi::{CString, OsString};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
+use super::getent;
 use crate::account::{GroupsSpec, MAX_GROUPS, Principal};
 use crate::failure::{Failure, Stage, shown};
 use crate::request::Request;
@@ -27,6 +28,8 @@ pub struct Entry {
     pub gid: u32,
     pub home: OsString,
     pub shell: OsString,
+    /// Whether the C library has it; another database's has its groups there, too.
+    pub local: bool,
 }
 
 /// The groups that a request names, outside its maps.
@@ -42,14 +45,14 @@ pub fn group_names(request: &Request) -> Vec<&Principal> {
 
 /// What these users' names stand for.
 pub fn users<'a>(principals: impl Iterator<Item = &'a Principal>) -> Result<BTreeMap<String, u32>, Failure> {
-    by_name(principals, |name| Ok(user(name)?.uid.as_raw()))
+    by_name(principals, |name| Ok(user(name)?.0))
 }
 
 /// What these groups' names stand for.
 pub fn groups<'a>(principals: impl Iterator<Item = &'a Principal>) -> Result<BTreeMap<String, u32>, Failure> {
     by_name(principals, |name| match Group::from_name(name) {
         Ok(Some(group)) => Ok(group.gid.as_raw()),
-        Ok(None) => Err(unknown("group", name)),
+        Ok(None) => getent::group(name).ok_or_else(|| unknown("group", name)),
         Err(errno) => Err(unreadable("group", name, errno)),
     })
 }
@@ -81,42 +84,50 @@ pub fn account(request: &Request, groups: &BTreeMap<String, u32>) -> Result<Opti
     let found = match &spec.user {
         Principal::Name(name) => Some(user(name)?),
         Principal::Id(_) if group.is_some() && !wants_groups => None,
-        Principal::Id(uid) => User::from_uid(Uid::from_raw(*uid))
-            .map_err(|errno| unreadable("user", &uid.to_string(), errno))?,
+        Principal::Id(uid) => user_of(*uid)?,
     };
     let uid = match (&spec.user, &found) {
         (Principal::Id(uid), _) => *uid,
-        (Principal::Name(_), Some(user)) => user.uid.as_raw(),
+        (Principal::Name(_), Some((uid, _))) => *uid,
         (Principal::Name(name), None) => return Err(unknown("user", name)),
     };
-    let entry = found.map(|user| Entry {
-        name: user.name,
-        gid: user.gid.as_raw(),
-        home: user.dir.into_os_string(),
-        shell: user.shell.into_os_string(),
-    });
+    let entry = found.map(|(_, entry)| entry);
     let gid = match group {
         Some(Principal::Id(gid)) => Some(*gid),
         Some(Principal::Name(name)) => groups.get(name).copied(),
         None => entry.as_ref().map(|entry| entry.gid),
     };
     let groups = match (&entry, gid) {
-        (Some(entry), Some(gid)) if wants_groups => Some(group_list(&entry.name, gid)?),
+        (Some(entry), Some(gid)) if wants_groups => Some(group_list(entry, gid)?),
         _ => None,
     };
     Ok(Some(Account { uid, entry, groups }))
 }
 
-fn user(name: &str) -> Result<User, Failure> {
+fn user(name: &str) -> Result<(u32, Entry), Failure> {
     match User::from_name(name) {
-        Ok(Some(user)) => Ok(user),
-        Ok(None) => Err(unknown("user", name)),
+        Ok(Some(user)) => Ok(entry(user)),
+        Ok(None) => getent::user(name).ok_or_else(|| unknown("user", name)),
         Err(errno) => Err(unreadable("user", name, errno)),
     }
 }
 
+fn user_of(uid: u32) -> Result<Option<(u32, Entry)>, Failure> {
+    match User::from_uid(Uid::from_raw(uid)) {
+        Ok(Some(user)) => Ok(Some(entry(user))),
+        Ok(None) => Ok(getent::user(&uid.to_string())),
+        Err(errno) => Err(unreadable("user", &uid.to_string(), errno)),
+    }
+}
+
+fn entry(user: User) -> (u32, Entry) {
+    let (home, shell) = (user.dir.into_os_string(), user.shell.into_os_string());
+    (user.uid.as_raw(), Entry { name: user.name, gid: user.gid.as_raw(), home, shell, local: true })
+}
+
 /// getgrouplist(3) in a buffer that grows, up to the 65536 groups that setgroups(2) takes.
-fn group_list(name: &str, gid: u32) -> Result<Vec<u32>, Failure> {
+fn group_list(entry: &Entry, gid: u32) -> Result<Vec<u32>, Failure> {
+    let name = entry.name.as_str();
     let owner = CString::new(name).expect("a passwd entry holds no NUL");
     let list = getgrouplist(&owner, Gid::from_raw(gid)).map_err(|errno| match errno {
         Errno::EINVAL => Failure::refused(
@@ -129,6 +140,9 @@ fn group_list(name: &str, gid: u32) -> Result<Vec<u32>, Failure> {
         errno => Failure::errno(Stage::Account, "list", format!("the groups of {}", shown(name)), errno),
     })?;
     let mut list: Vec<u32> = list.into_iter().map(Gid::as_raw).collect();
+    if !entry.local {
+        list.extend(getent::groups(name).unwrap_or_default());
+    }
     list.sort_unstable();
     list.dedup();
     Ok(list)
