@@ -86,15 +86,11 @@ pub fn stop_with_terminal(group: bool) -> bool {
         let mut set: libc::sigset_t = zeroed();
         libc::sigaddset(&mut set, libc::SIGTSTP);
         libc::kill(if group { 0 } else { libc::getpid() }, libc::SIGTSTP);
-        loop {
-            libc::sigprocmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
-            libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
-            let waiting = pending();
-            // A stop has taken away what ended the one before.
-            if libc::sigismember(&waiting, libc::SIGTSTP) == 0 {
-                return libc::sigismember(&waiting, libc::SIGCONT) == 1;
-            }
-        }
+        libc::sigprocmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+        libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        // The stop has taken away an older SIGCONT, so this one ended it; or it did, and the next SIGTSTP took that away.
+        let waiting = pending();
+        [libc::SIGCONT, libc::SIGTSTP].into_iter().any(|signal| libc::sigismember(&waiting, signal) == 1)
     }
 }
 

@@ -235,10 +235,13 @@ fn no_stop_is_undone_by_what_continued_the_job_before() {
             let mut tty = Tty::new();
             tty.say(&format!("$S -q {way} sh -c 'echo up; while read x; do echo read $x; done; exit 5'\n"));
             tty.until("up\n");
+            let command = tty.named("sh").into_iter().find(|pid| *pid != tty.leader()).expect("it runs");
             for time in 0..10 {
                 tty.say(CTRL_Z);
                 tty.until("Stopped");
                 tty.prompt();
+                // In seclude's group it may be the last to stop, and it reads what is there until then.
+                until("the command's stop", || state(command) == Some('T'));
                 tty.say("fg\n");
                 tty.until("exit 5");
                 tty.until("\n");
