@@ -134,9 +134,7 @@ fn each_completion_has_every_kind_and_every_value() {
 
 #[test]
 fn the_readme_names_only_options_that_there_are() {
-    let Ok(text) = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")) else {
-        return;
-    };
+    let text = read("README.md");
     // Cargo's own, of the commands that build and test.
     let mut known = longs();
     known.extend(["release", "locked", "path", "target", "all-targets", "git"].map(str::to_string));

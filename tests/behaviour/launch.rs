@@ -6,7 +6,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::machine::live::live;
-use crate::machine::{call, caller, can, is_root, run, scratch, script, seclude, sh};
+use crate::machine::{call, caller, can, finish, is_root, run, scratch, script, seclude, sh};
 
 const MAIN: [&str; 5] = ["--unshare", "user,pid,mount,uts,ipc,net", "--user", "root", "--mount-proc"];
 
@@ -145,7 +145,7 @@ fn mask_name_directory_and_environment_are_as_asked() {
     let words = ["-q", "--clear-env", "--env", "KEPT", "--env", "ABSENT", "env"];
     let mut command = Command::new(seclude());
     command.args(words).env("KEPT", "this").env("OTHER", "that").env_remove("ABSENT");
-    assert_eq!(crate::machine::finish(&mut command).out, "KEPT=this\n");
+    assert_eq!(finish(&mut command).out, "KEPT=this\n");
     let mut command = Command::new(seclude());
     command
         .args(["-q", "--unset-env", "B", "env"])
@@ -153,8 +153,7 @@ fn mask_name_directory_and_environment_are_as_asked() {
         .env("A", "1")
         .env("B", "2")
         .env("PATH", "/usr/bin:/bin");
-    let mut left: Vec<String> =
-        crate::machine::finish(&mut command).out.lines().map(str::to_string).collect();
+    let mut left: Vec<String> = finish(&mut command).out.lines().map(str::to_string).collect();
     left.sort();
     assert_eq!(left, ["A=1", "PATH=/usr/bin:/bin"]);
 }
@@ -194,14 +193,22 @@ fn standard_input_is_the_command_s() {
 
 #[test]
 fn no_child_is_left_where_the_exec_fails() {
-    if !can(&["strace"]) {
+    if !can(&["userns", "unshare", "strace"]) {
         return;
     }
-    let seen = caller(
-        r#"strace -f -qq -e trace=execve -e inject=execve:error=E2BIG:when=2+ "$0" -q sh -c 'echo ran' 2>&1 | grep -v '\['; ps -o comm= --ppid $$ | grep -c seclude"#,
-    );
-    assert!(seen.out.contains("seclude: exec: cannot execute sh: "), "{seen:?}");
-    assert!(!seen.out.contains("\nran\n") && seen.out.ends_with("0\n"), "{seen:?}");
+    // All of a pid namespace: the shell that is PID 1, and whoever counts.
+    let count = "for dir in /proc/[0-9]*; do read -r name < $dir/comm && echo $name; done 2>/dev/null";
+    for options in ["", "--leftovers wait", "-n pid,mount --mount-proc", "-n time"] {
+        let script = format!(
+            r#"strace -f -qq -o /dev/null -e trace=execve -e inject=execve:error=E2BIG:when=2+ "$0" -q {options} sh -c 'echo ran'
+            echo $?; {count}"#
+        );
+        let mut command = Command::new("unshare");
+        command.args(["-r", "--pid", "--fork", "--mount", "--mount-proc", "sh", "-c", &script]);
+        let seen = finish(command.arg(seclude()));
+        assert!(seen.err.starts_with("seclude: exec: cannot execute sh: "), "{options}: {seen:?}");
+        assert_eq!((seen.status, seen.out.as_str()), (Some(0), "126\nsh\n"), "{options}: {seen:?}");
+    }
 }
 
 #[test]

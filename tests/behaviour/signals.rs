@@ -1,13 +1,15 @@
 //! Signals: each that is passed on reaches the command once, none is lost on the way, and the status says which ended it.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
 
 use crate::machine::counter::{COUNTER, catchable};
 use crate::machine::live::{Live, live, live_of};
-use crate::machine::processes::{send, send_number, state, until};
+use crate::machine::processes::{children, send, send_number, state, status, until};
 use crate::machine::{caller, can, finish, scratch, seclude};
+use crate::unread;
 
 const NEW: [&str; 5] = ["-n", "user,pid,mount", "--user", "0:0", "--mount-proc"];
 
@@ -113,12 +115,8 @@ fn a_signal_that_ends_the_command_gives_128_and_its_number() {
 fn a_command_that_stops_and_goes_on_is_waited_for() {
     let mut job = live(&[], "echo $$; read x; exit 5");
     let pid: i32 = job.line().parse().unwrap();
-    let command = nix::unistd::Pid::from_raw(pid);
-    nix::sys::signal::kill(command, Signal::SIGSTOP).unwrap();
-    let stat = format!("/proc/{pid}/stat");
-    while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
-        std::thread::yield_now();
-    }
+    send(pid, Signal::SIGSTOP);
+    until("the command's stop", || state(pid) == Some('T'));
     job.signal(Signal::SIGCONT);
     job.say("x\n");
     assert_eq!(job.end().status, Some(5));
@@ -172,31 +170,19 @@ fn what_seclude_s_own_writes_bring_on_it_is_not_the_command_s() {
 
 #[test]
 fn a_signal_between_clone_and_exec_is_not_lost() {
-    if !can(&["strace"]) {
-        return;
+    for options in [&["--report", "json"][..], &["--report", "json", "--leftovers", "wait"]] {
+        // The child is not let go before the report has a reader.
+        let mut call = unread::call(true, &[options, &["sleep", "60"]].concat());
+        let pid = call.child.id() as i32;
+        until("a child that waits", || children(pid).iter().any(|child| state(*child) == Some('S')));
+        let [child] = children(pid)[..] else { panic!("one child") };
+        assert_eq!(status(child, "Name").unwrap(), ["seclude"], "the command is not executed yet");
+        send(pid, Signal::SIGTERM);
+        let told = call.read();
+        let ended = call.child.wait().unwrap();
+        assert_eq!((ended.code(), ended.signal()), (Some(143), None), "{options:?}");
+        assert!(told.contains(r#""ended_by":"signal""#), "{told}");
     }
-    // strace holds the child before its exec while seclude, which has told its pids already, is signalled.
-    let mut command = Command::new("strace");
-    command.args([
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        "trace=execve",
-        "-e",
-        "inject=execve:delay_enter=400000:when=2",
-    ]);
-    command.arg(seclude()).args(["sh", "-c", "trap 'echo got; exit 3' TERM; while :; do sleep 0.01; done"]);
-    let job = live_of(&mut command);
-    assert!(job.told.starts_with("seclude: sh: real pid "), "{}", job.told);
-    let status = std::fs::read_to_string(format!("/proc/{}/status", job.real)).unwrap();
-    assert!(status.starts_with("Name:\tseclude\n"), "the command is not executed yet: {status}");
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap().parse().unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(parent), Signal::SIGTERM).unwrap();
-    let ended = job.end();
-    // Before sh has set its trap the signal ends it; either way it came.
-    assert!(ended.status == Some(143) || (ended.status == Some(3) && ended.out == "got\n"), "{ended:?}");
 }
 
 #[test]

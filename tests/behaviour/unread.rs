@@ -1,5 +1,7 @@
 //! A pipe that is full and that nobody reads: who counts on a report waits for its reader, and not for ever; a failure hardly at all.
 
+use std::fs::File;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -32,22 +34,29 @@ fn pipe(full: bool) -> (OwnedFd, OwnedFd) {
     (reader, writer)
 }
 
-struct Call {
-    child: Child,
+pub struct Call {
+    pub child: Child,
     since: Instant,
-    _reader: OwnedFd,
+    reader: File,
 }
 
 /// A call whose standard error is such a pipe.
-fn call(full: bool, words: &[&str]) -> Call {
+pub fn call(full: bool, words: &[&str]) -> Call {
     let (reader, writer) = pipe(full);
     let mut command = Command::new(seclude());
     command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer);
     let since = Instant::now();
-    Call { child: started(&mut command).unwrap(), since, _reader: reader }
+    Call { child: started(&mut command).unwrap(), since, reader: reader.into() }
 }
 
 impl Call {
+    /// All that is written until nobody can write any more.
+    pub fn read(&mut self) -> String {
+        let mut text = String::new();
+        self.reader.read_to_string(&mut text).unwrap();
+        text
+    }
+
     /// The status, and how long it took; killed where it takes more than half a minute.
     fn end(&mut self) -> (Option<i32>, Duration) {
         if !ends_within(&self.child, 30_000) {

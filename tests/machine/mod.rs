@@ -34,30 +34,57 @@ const SCRATCH: &str = "seclude-test-";
 /// The first of 65536 ids that are granted.
 pub const GRANT: u32 = 700_000;
 
-/// Whether this machine can do all of `words`. What SECLUDE_TEST_CAN lists and is absent fails; what is absent and
-/// unlisted is skipped aloud.
-///
-/// The words: `root` (in the initial user namespace), `resource` (beyond hard limits), `userns` (whoever runs the tests can make user
-/// namespaces), `subids` (whoever runs the tests has grants and the helpers), `release` (so is the build), `x86_64`, and the
-/// name of any program.
+/// What a machine can, beside programs: `root` (in the initial user namespace), `plain` (whoever runs the tests is not root),
+/// `resource` (beyond hard limits), `userns` (whoever runs the tests can make user namespaces), `subids` (whoever runs the tests
+/// has grants and the helpers), `release` (the build is one), `x86_64`.
+const WORDS: [&str; 7] = ["root", "plain", "resource", "userns", "subids", "release", "x86_64"];
+/// The programs that the tests ask for.
+const PROGRAMS: [&str; 14] = [
+    "bash",
+    "cc",
+    "fish",
+    "mandoc",
+    "newuidmap",
+    "perl",
+    "prlimit",
+    "python3",
+    "setcap",
+    "setpriv",
+    "shellcheck",
+    "strace",
+    "unshare",
+    "zsh",
+];
+
+/// Whether this machine can do all of `words`. What SECLUDE_TEST_CAN lists and is absent fails, and so does what it lists
+/// and nobody asks for; what is absent and unlisted is skipped aloud.
 pub fn can(words: &[&str]) -> bool {
     let promised = std::env::var("SECLUDE_TEST_CAN").unwrap_or_default();
+    let promised: Vec<&str> = promised.split(',').filter(|word| !word.is_empty()).collect();
+    for word in promised.iter().chain(words) {
+        let known = WORDS.contains(word) || PROGRAMS.contains(word);
+        assert!(known, "{word} is no word of machine::can: {WORDS:?}, or a program of {PROGRAMS:?}");
+    }
     let absent: Vec<_> = words.iter().filter(|word| !has(word)).collect();
-    if let Some(word) = absent.iter().find(|word| promised.split(',').any(|promise| promise == ***word)) {
+    if let Some(word) = absent.iter().find(|word| promised.contains(word)) {
         panic!("SECLUDE_TEST_CAN promises {word}, and this machine can't");
     }
     if !absent.is_empty() {
-        let test = thread::current().name().unwrap_or("a test").to_string();
-        // Past the harness, which would keep it to itself.
-        let _ = std::io::stderr()
-            .write_all(format!("SKIPPED {test}: this machine lacks {absent:?}\n").as_bytes());
+        skipped(&format!("this machine lacks {absent:?}"));
     }
     absent.is_empty()
+}
+
+/// Says that the test at hand is left out, past the harness, which would keep it to itself.
+pub fn skipped(why: &str) {
+    let test = thread::current().name().unwrap_or("a test").to_string();
+    let _ = std::io::stderr().write_all(format!("SKIPPED {test}: {why}\n").as_bytes());
 }
 
 fn has(word: &str) -> bool {
     match word {
         "root" => is_root() && in_initial_user_namespace(),
+        "plain" => !is_root(),
         "resource" => {
             let raised = "ulimit -n 6 && ulimit -n 16 2>/dev/null";
             Command::new("sh").args(["-c", raised]).status().is_ok_and(|s| s.success())
