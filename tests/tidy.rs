@@ -190,6 +190,82 @@ fn each_crate_has_its_home() {
     none(faults, "a dependency is used only where it is at home");
 }
 
+/// What reaches for the machine; of the crates that make system calls, the plan has types alone.
+const IMPURE: [&str; 10] = [
+    "std::fs",
+    "std::env",
+    "std::io",
+    "std::net",
+    "std::process",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "rustix::",
+    "users::",
+];
+/// The types of other crates that it may name.
+const TYPES: [&str; 2] = ["nix::sys::signal::SigSet", "caps::Capability"];
+/// Of our own, what asks the machine.
+const ASKING: [&str; 9] = [
+    "SigSet::thread_",
+    "crate::sys",
+    "crate::terminal",
+    "crate::launch",
+    "Host::probe",
+    "crate::host::named",
+    "Instant::now",
+    "SystemTime::now",
+    "Command::new",
+];
+
+#[test]
+fn the_plan_makes_no_system_call() {
+    let mut faults = Vec::new();
+    for source in sources("src").into_iter().filter(|source| source.room() == "plan") {
+        for (number, line) in source.code() {
+            let types = TYPES.iter().fold(line.clone(), |line, name| line.replace(name, ""));
+            let named = ["nix::", "libc::", "caps::"].iter().find(|word| begins(&types, word));
+            let impure = IMPURE.iter().chain(&ASKING).find(|word| begins(&line, word));
+            if let Some(word) = impure.or(named) {
+                faults.push(format!("{}:{number}: {word}", source.path));
+            }
+            // A path on which somebody asks whether it is there.
+            let asks =
+                [".exists()", ".is_file()", ".is_dir()", ".metadata()", ".canonicalize()", ".read_link()"];
+            if let Some(word) = asks.iter().find(|word| line.contains(**word)) {
+                faults.push(format!("{}:{number}: {word}", source.path));
+            }
+        }
+    }
+    none(faults, "src/plan reads nothing of the machine: it decides on what host has asked");
+}
+
+/// The words of the list of this name in tests/machine.
+fn listed(name: &str) -> Vec<String> {
+    let source = sources("tests").into_iter().find(|source| source.path == "tests/machine/mod.rs");
+    let text = source.expect("it is there").text;
+    let list = text.split_once(&format!("const {name}: ")).and_then(|(_, rest)| rest.split_once("];"));
+    list.expect("a list").0.split('"').skip(1).step_by(2).map(str::to_string).collect()
+}
+
+#[test]
+fn each_word_of_the_machine_is_asked_for() {
+    let text: String = sources("tests")
+        .into_iter()
+        .filter(|source| source.path != "tests/machine/mod.rs")
+        .map(|source| source.text)
+        .collect();
+    let unasked = ["WORDS", "PROGRAMS"].iter().flat_map(|name| listed(name)).filter(|word| {
+        let word = format!("\"{word}\"");
+        let asks = |line: &str| {
+            (line.contains("can(&[") || line.contains("needs: &[") || line.contains(", &["))
+                && line.contains(&word)
+        };
+        !text.lines().any(asks)
+    });
+    none(unasked.collect(), "a word that no test asks for could be promised in vain");
+}
+
 #[test]
 fn nothing_is_left_for_later() {
     let mut faults = Vec::new();
