@@ -74,7 +74,7 @@ fn awaited(options: &[&str]) -> Live {
     let mut job = live(options, script);
     assert_eq!(job.line(), "orphan");
     until("the command's end", || state(job.real).is_none());
-    assert_eq!(state(job.pid()), Some('S'), "it waits");
+    until("seclude's wait", || state(job.pid()) == Some('S'));
     job
 }
 
