@@ -50,13 +50,10 @@ fn checks() -> Vec<Check> {
 
 /// Tries everything; or, where the request asks for something itself, what that needs, and then the request.
 pub fn examine(request: &Request) -> Vec<Finding> {
-    let bare = Request {
-        report: Default::default(),
-        lifetime: Default::default(),
-        command: Vec::new(),
-        ..request.clone()
-    };
-    let specific = bare != Request { command: Vec::new(), ..Request::default() };
+    let asked = Request { report: Default::default(), command: Vec::new(), ..request.clone() };
+    let specific = asked != Request::default();
+    // Nothing lives long enough here to be held to how it was to live; whether that can be had is the plan's to say.
+    let bare = Request { lifetime: Default::default(), ..asked.clone() };
     let made = Layout::decide(&bare).map(|layout| layout.made).unwrap_or_default();
     let wanted = |check: &Check| {
         !specific || check.kind.is_some_and(|kind| made.has(kind) && check.options.len() <= 4)
@@ -70,7 +67,8 @@ pub fn examine(request: &Request) -> Vec<Finding> {
         })
         .collect();
     if specific {
-        findings.push(Finding { check: "all of these options together".to_string(), answer: attempt(&bare) });
+        let answer = planned(&asked).and_then(|_| attempt(&bare));
+        findings.push(Finding { check: "all of these options together".to_string(), answer });
     }
     findings
 }
@@ -84,11 +82,15 @@ fn parsed(options: &[String]) -> Result<Request, Failure> {
     }
 }
 
-/// Does all but the exec.
-fn attempt(request: &Request) -> Result<(), Failure> {
+/// What would be done, unless that is refused.
+fn planned(request: &Request) -> Result<Plan, Failure> {
     let mut request = request.clone();
     request.command = vec![OsString::from("/proc/self/exe")];
     let host = Host::probe(&request)?;
-    let plan = Plan::new(&request, &host).map_err(host::named)?;
-    launch::hold(&plan).map(drop)
+    Plan::new(&request, &host).map_err(host::named)
+}
+
+/// Does all but the exec.
+fn attempt(request: &Request) -> Result<(), Failure> {
+    launch::hold(&planned(request)?).map(drop)
 }
