@@ -94,6 +94,24 @@ fn with_options_it_is_about_them_alone() {
 }
 
 #[test]
+fn how_the_command_is_to_live_is_judged_as_well() {
+    for (options, rule) in [
+        (
+            &["--exec", "-n", "user,pid", "--user", "0:0"][..],
+            "--unshare pid: no process enters a pid namespace but by being born there, and --exec makes no process",
+        ),
+        (&["--keep-fd", "99"], "--keep-fd 99: only a descriptor that the caller has open can stay open"),
+    ] {
+        let seen = call(&[&["--doctor"], options].concat());
+        assert_eq!((seen.status, seen.err.as_str()), (Some(125), ""), "{options:?}");
+        let told = format!("no  {TOGETHER}\n      plan: cannot take {rule}\n");
+        assert!(seen.out.ends_with(&told), "{seen:?}");
+    }
+    let seen = call(&["--doctor", "--timeout", "5", "--leftovers", "wait"]);
+    assert_eq!(seen.seen(), (Some(0), format!("ok  {TOGETHER}\n").as_str(), ""));
+}
+
+#[test]
 fn what_a_machine_forbids_is_told_by_its_name() {
     if !can(&["userns", "unshare"]) {
         return;
