@@ -59,21 +59,34 @@ function __seclude_kinds
         cgroup 'root of cgroups' time 'monotonic and boot clocks'
 end
 
-# The words of standard input, behind what the token has up to its last comma.
+# The value that is being typed, without an option that is glued to it.
+function __seclude_value
+    string replace -r -- '^(--[a-z0-9-]+=|-[^-ugCnR]*[ugCnR])' '' (commandline -ct)
+end
+
+# The words of standard input, behind what the value has up to its last comma, and without what it has already.
 function __seclude_after_comma
-    set -l head (string match -r '^(?:--[^=]*=)?(.*,)' -- (commandline -ct))[2]
+    set -l value (__seclude_value)
+    set -l head (string replace -r -- '[^,]*$' '' $value)
+    set -l taken (string split , -- $head)
     while read -l line
-        echo $head$line
+        if not contains -- (string split -f 1 \t -- $line) $taken
+            printf '%s\n' "$head$line"
+        end
     end
 end
 
-function __seclude_value
-    string replace -r -- '^--[a-z0-9-]+=' '' (commandline -ct)
+# The words of standard input, each behind $argv[1].
+function __seclude_behind
+    while read -l line
+        printf '%s\n' "$argv[1]$line"
+    end
 end
 
 function __seclude_unshare
     begin
         __seclude_kinds
+        # The word stands alone: in a list it is refused.
         string match -q '*,*' -- (__seclude_value); or printf 'all\tevery kind\n'
     end | __seclude_after_comma
 end
@@ -81,16 +94,20 @@ end
 function __seclude_join
     set -l value (__seclude_value)
     if set -l parts (string split -m 1 = -- $value); and test (count $parts) = 2
-        string replace -r '^' "$parts[1]=" -- (__fish_complete_pids; __fish_complete_path $parts[2])
+        begin
+            __fish_complete_pids
+            # Several kinds are joined of a process only.
+            string match -qr ',|^all$' -- $parts[1]; or __fish_complete_path $parts[2]
+        end | __seclude_behind "$parts[1]="
     else
-        __seclude_kinds | __seclude_after_comma
+        __seclude_unshare
     end
 end
 
 function __seclude_persist
     set -l value (__seclude_value)
     if set -l parts (string split -m 1 = -- $value); and test (count $parts) = 2
-        string replace -r '^' "$parts[1]=" -- (__fish_complete_path $parts[2])
+        __fish_complete_path $parts[2] | __seclude_behind "$parts[1]="
     else
         __seclude_kinds | string replace \t =\t
     end
@@ -99,7 +116,7 @@ end
 function __seclude_user
     set -l value (__seclude_value)
     if set -l parts (string split -m 1 : -- $value); and test (count $parts) = 2
-        string replace -r '^' "$parts[1]:" -- (__fish_complete_groups)
+        __fish_complete_groups | __seclude_behind "$parts[1]:"
     else
         __fish_complete_users
     end
