@@ -42,8 +42,14 @@ _seclude_list() {
 
 # Offers what `compgen $2` finds for the value $3, with $1 before it.
 _seclude_files() {
-    local line
+    local line end=''
+    # A word in which a path only ends is no path to readline, which would put a blank behind a directory.
+    if [[ -n $1 && ${COMP_WORDBREAKS-} != *"${1: -1}"* ]]; then
+        end=/
+        compopt -o nospace 2>/dev/null
+    fi
     while IFS= read -r line; do
+        [[ -d $line ]] && line+=$end
         COMPREPLY+=("$1$line")
     done < <(compgen "$2" -- "$3")
     compopt -o filenames 2>/dev/null
@@ -94,7 +100,9 @@ _seclude_value() {
                 for pid in /proc/[0-9]*; do
                     _seclude_offer "$before${value%%=*}=" "$target" "${pid#/proc/}"
                 done
-                [[ ${value%%=*} == *,* ]] || _seclude_files "$before${value%%=*}=" -f "$target"
+                # Several kinds are joined of a process only.
+                [[ ${value%%=*} == *,* || ${value%%=*} == all ]] ||
+                    _seclude_files "$before${value%%=*}=" -f "$target"
             else
                 [[ $value == *,* ]] || kinds+=(all)
                 _seclude_list "$before" "$value" "${kinds[@]}"
@@ -132,16 +140,70 @@ _seclude_value() {
             _seclude_list "$before" "$value" "${open[@]}"
             ;;
         --report-to)
-            _seclude_offer "$before" "$value" fd:
             _seclude_files "$before" -f "$value"
+            if [[ fd: == "$value"?* ]]; then
+                # As the only one it is no file, and no blank follows it.
+                ((${#COMPREPLY[@]})) || compopt +o filenames -o nospace 2>/dev/null
+                _seclude_offer "$before" "$value" fd:
+            fi
             ;;
         -C | --chdir | -R | --root | --mount-proc) _seclude_files "$before" -d "$value" ;;
         --pid-file | --config | --unit | --oci) _seclude_files "$before" -f "$value" ;;
     esac
 }
 
+# Completes COMP_WORDS by what `complete` knows of its first, or else with files.
+_seclude_as_told() {
+    local name=${COMP_WORDS[0]} current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+    # A quote that is still open is not part of the word.
+    current=${current#[\'\"]}
+    local told='' call='' program='' tries=$1
+    local -a spec=() rules=()
+    told=$(complete -p -- "$name" 2>/dev/null || complete -p -- "${name##*/}" 2>/dev/null)
+    if [[ -z $told ]]; then
+        _seclude_files '' -f "$current"
+        return
+    fi
+    # Bash tells it in words that it can read again: complete, options, name.
+    eval "spec=($told)"
+    set -- "${spec[@]:1}"
+    while (($# > 1)); do
+        case $1 in
+            -F) call=$2 ;;
+            -C) program=$2 ;;
+            -o) compopt -o "$2" 2>/dev/null ;;
+            -[AGPSWX]) rules+=("$1" "$2") ;;
+            *)
+                [[ $1 == -[df] ]] && compopt -o filenames 2>/dev/null
+                rules+=("$1")
+                shift
+                continue
+                ;;
+        esac
+        shift 2
+    done
+    if [[ -n $call ]]; then
+        "$call" "$name" "$current" "$before"
+        # Status 124: only now has it told `complete` what to do.
+        if (($? == 124 && tries > 1)); then
+            _seclude_as_told $((tries - 1))
+            return
+        fi
+    fi
+    if [[ -n $program ]]; then
+        mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(
+            export COMP_LINE COMP_POINT
+            eval "$program "'"$name" "$current" "$before"'
+        )
+    fi
+    if ((${#rules[@]})); then
+        mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen "${rules[@]}" -- "$current")
+    fi
+}
+
 # Hands over to the completion of the command that is word $1 of COMP_WORDS.
 _seclude_command() {
+    # The package bash-completion loads what the command has.
     if declare -F _comp_command_offset >/dev/null; then
         _comp_command_offset "$1"
     elif declare -F _command_offset >/dev/null; then
@@ -149,7 +211,17 @@ _seclude_command() {
     elif ((COMP_CWORD == $1)); then
         _seclude_files '' -c "${COMP_WORDS[COMP_CWORD]}"
     else
-        _seclude_files '' -f "${COMP_WORDS[COMP_CWORD]}"
+        local index rest=$COMP_LINE
+        for ((index = 0; index < $1; index++)); do
+            rest=${rest#"${rest%%[![:space:]]*}"}
+            rest=${rest#"${COMP_WORDS[index]}"}
+        done
+        rest=${rest#"${rest%%[![:space:]]*}"}
+        COMP_POINT=$((COMP_POINT - ${#COMP_LINE} + ${#rest}))
+        COMP_LINE=$rest
+        COMP_WORDS=("${COMP_WORDS[@]:$1}")
+        COMP_CWORD=$((COMP_CWORD - $1))
+        _seclude_as_told 2
     fi
 }
 
@@ -205,7 +277,12 @@ _seclude() {
     else
         case $current in
             --*=*) _seclude_value "${current%%=*}" "${current%%=*}=" "${current#*=}" ;;
-            -[ugCnR]?*) _seclude_value "${current:0:2}" "${current:0:2}" "${current:2}" ;;
+            -[!-]*[ugCnR]* | -[ugCnR]?*)
+                # The first that takes a value takes the rest of a cluster.
+                word=${current%%[ugCnR]*}
+                option=${current:${#word}:1}
+                _seclude_value "-$option" "$word$option" "${current#"$word$option"}"
+                ;;
             -*)
                 _seclude_offer '' "$current" -h --help -V --version -u --user -g --group --groups --clear-env --env \
                     --unset-env --keep-env -C --chdir --umask --argv0 -n --unshare --share --join --persist \
