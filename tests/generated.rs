@@ -1,14 +1,13 @@
-//! Man page, completions and README say what the program says: options, values, stages, kinds; and the shells complete them.
+//! Man page, completions and README say what the program says: options, values, stages, kinds.
 
 #[path = "machine/mod.rs"]
 mod machine;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 
 use clap::{Arg, ArgAction, CommandFactory};
-use machine::{can, finish};
+use machine::can;
 use seclude::failure::Stage;
 use seclude::namespace::Kind;
 use seclude::request::Request;
@@ -140,124 +139,6 @@ fn the_readme_names_only_options_that_there_are() {
     known.extend(["release", "locked", "path", "target", "all-targets", "git"].map(str::to_string));
     let unknown: Vec<_> = mentioned(&text).difference(&known).cloned().collect();
     assert!(unknown.is_empty(), "README.md mentions {unknown:?}, which are no options");
-}
-
-/// What bash offers for a line that readline has split into these words.
-fn bash(words: &[&str]) -> Vec<String> {
-    let script = "source completions/seclude.bash; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
-                  COMP_LINE=$LINE; COMP_POINT=${#LINE}; _seclude; printf '%s\\n' \"${COMPREPLY[@]}\"";
-    let line = words.join(" ").replace(" : ", ":").replace(" = ", "=").replace(" :", ":").replace(" =", "=");
-    let mut command = Command::new("bash");
-    command.args(["--norc", "-c", script, "bash"]).args(words).env("LINE", line);
-    let mut found: Vec<String> =
-        finish(command.current_dir(env!("CARGO_MANIFEST_DIR"))).out.lines().map(str::to_string).collect();
-    found.sort();
-    found.dedup();
-    found
-}
-
-#[test]
-fn bash_completes_lists_users_and_the_command_itself() {
-    if !can(&["bash"]) {
-        return;
-    }
-    assert_eq!(bash(&["seclude", "--unshare", "user,pi"]), ["user,pid"]);
-    assert_eq!(bash(&["seclude", "--unshare", "=", "user,pi"]), ["user,pid"]);
-    assert_eq!(bash(&["seclude", "--join", "user,p"]), ["user,pid"]);
-    assert_eq!(bash(&["seclude", "--user", "roo"]), ["root"]);
-    assert_eq!(bash(&["seclude", "--user", "root", ":", "roo"]), ["root"]);
-    assert_eq!(bash(&["seclude", "--gr"]), ["--group", "--groups"]);
-    assert_eq!(bash(&["seclude", "--stop-signal", "TER"]), ["TERM"]);
-    assert_eq!(bash(&["seclude", "--ok-status", "=", "3,TER"]), ["3,TERM"]);
-    assert_eq!(
-        bash(&["seclude", "--ok-status", "254,25"]),
-        ["254,25", "254,250", "254,251", "254,252", "254,253", "254,255"]
-    );
-    assert_eq!(bash(&["seclude", "--pid-file", "src/mai"]), ["src/main.rs"]);
-    assert!(bash(&["seclude", "-u", "root", "--", "bas"]).contains(&"bash".to_string()));
-    assert_eq!(bash(&["seclude", "ls", "src/mai"]), ["src/main.rs"]);
-    assert_eq!(bash(&["seclude", "ls", "--us"]), [""]);
-}
-
-#[test]
-fn fish_completes_lists_and_the_command_itself() {
-    if !can(&["fish"]) {
-        return;
-    }
-    let fish = |line: &str| {
-        let script = format!("source completions/seclude.fish; complete -C '{line}'");
-        let mut command = Command::new("fish");
-        command.args(["--no-config", "-c", &script]).current_dir(env!("CARGO_MANIFEST_DIR"));
-        let out = finish(&mut command).out;
-        out.lines().filter_map(|line| line.split('\t').next()).map(str::to_string).collect::<Vec<_>>()
-    };
-    assert_eq!(fish("seclude --unshare user,pi"), ["user,pid"]);
-    assert_eq!(fish("seclude --stop-signal TER"), ["TERM"]);
-    assert_eq!(fish("seclude --ok-status 3,TER"), ["3,TERM"]);
-    assert_eq!(fish("seclude --ok-status 143,14").len(), 11);
-    assert_eq!(fish("seclude --leftovers "), ["kill", "leave", "wait"]);
-    assert!(fish("seclude -u root -- bas").contains(&"bash".to_string()));
-}
-
-/// A line for each option, its value included, that goes on with another option.
-fn lines() -> Vec<Vec<String>> {
-    let line = |arg: &Arg| {
-        let long = format!("--{}", arg.get_long().expect("an option has a long name"));
-        let takes = arg.get_action().takes_values() && !arg.is_require_equals_set();
-        let value = takes.then(|| "1".to_string());
-        ["seclude".to_string(), long].into_iter().chain(value).chain(["--unsha".to_string()]).collect()
-    };
-    options().iter().map(line).collect()
-}
-
-#[test]
-fn bash_and_fish_know_which_options_take_the_next_word() {
-    for line in lines().iter().filter(|_| can(&["bash"])) {
-        let words: Vec<&str> = line.iter().map(String::as_str).collect();
-        assert_eq!(bash(&words), ["--unshare"], "in completions/seclude.bash, {} is not understood", line[1]);
-    }
-    for line in lines().iter().filter(|_| can(&["fish"])) {
-        let script = format!("source completions/seclude.fish; complete -C '{}'", line.join(" "));
-        let mut command = Command::new("fish");
-        let out =
-            finish(command.args(["--no-config", "-c", &script]).current_dir(env!("CARGO_MANIFEST_DIR"))).out;
-        assert!(
-            out.starts_with("--unshare\t"),
-            "in completions/seclude.fish, {} is not understood: {out}",
-            line[1]
-        );
-    }
-}
-
-/// Waits for what zsh puts in place of a line on which TAB is pressed, in a terminal of its own.
-const ZSH: &str = r#"
-zmodload zsh/zpty
-zpty z "TERM=dumb zsh -f -i"
-zpty -w z "fpath=($PWD/completions \$fpath); autoload -Uz compinit; compinit -u -D; print REA''DY"
-zpty -r -m z seen '*READY*'
-zpty -w -n z "$1"$'\t'
-zpty -r -m z seen "*$2*"
-zpty -d z
-"#;
-
-#[test]
-fn zsh_completes_lists_and_groups() {
-    if can(&["zsh"]) {
-        for [line, wanted] in [
-            ["seclude --unshare user,pi", "--unshare user,pid"],
-            ["seclude --user root:roo", "--user root:root"],
-            ["seclude --time-offset mono", "monotonic="],
-            ["seclude --stop-signal XCP", "--stop-signal XCPU "],
-            ["seclude --ok-status 3,TER", "--ok-status 3,TERM"],
-            ["seclude --leftovers le", "--leftovers leave"],
-            ["seclude --status rer", "--status reraise"],
-            ["seclude --pid-file src/mai", "--pid-file src/main.rs"],
-        ] {
-            let mut command = Command::new("zsh");
-            command.args(["-f", "-c", ZSH, "zsh", line, wanted]).current_dir(env!("CARGO_MANIFEST_DIR"));
-            assert_eq!(finish(&mut command).status, Some(0), "{line} did not become {wanted}");
-        }
-    }
 }
 
 #[test]
