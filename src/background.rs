@@ -1,6 +1,6 @@
 //! Goes into the background: the process that the caller waits for stays in front until it is known what came of the launch.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -63,5 +63,11 @@ impl Back {
         if write(&self.0, &[status]).is_err() {
             sys::forget_own_write();
         }
+    }
+}
+
+impl AsRawFd for Back {
+    fn as_raw_fd(&self) -> i32 {
+        self.0.as_raw_fd()
     }
 }

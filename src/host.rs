@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use caps::Capability;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd;
 
@@ -66,7 +65,7 @@ pub struct Host {
     /// Those of the descriptors of `--keep-fd` that are open.
     pub open: Vec<i32>,
     /// The signals that were blocked when seclude was started.
-    pub signal_mask: SigSet,
+    pub signal_mask: u64,
     /// The caller's pid, where its end is to be watched; 0 where it is outside the pid namespace.
     pub parent: i32,
     /// Whether seclude leads the foreground group of its terminal, and both reads it and writes to it: the job of an
@@ -133,10 +132,8 @@ impl Host {
             KeepFd::All => Vec::new(),
         });
         let open = open.filter(|fd| is_open(*fd)).collect();
-        let mut signal_mask = SigSet::empty();
-        // Not pthread_sigmask(3), whose refusals nix takes for success.
-        sigprocmask(SigmaskHow::SIG_BLOCK, None, Some(&mut signal_mask))
-            .map_err(|errno| Failure::errno(Stage::Probe, "read", "the signal mask", errno))?;
+        let signal_mask =
+            sys::mask().map_err(|errno| Failure::errno(Stage::Probe, "read", "the signal mask", errno))?;
         let lifetime = &request.lifetime;
         Ok(Host {
             uids,

@@ -21,7 +21,6 @@ use std::time::Instant;
 
 use libc::rlimit;
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 
 pub use inplace::exec;
 pub use life::{Life, Scope, Told};
@@ -76,7 +75,7 @@ pub fn hold(plan: &Plan) -> Result<Held<'_>, Failure> {
 
 /// Gives the signals back: a failure is to be told, and whoever tells it can be ended meanwhile.
 pub fn let_go(plan: &Plan) {
-    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&plan.exec.signal_mask), None);
+    let _ = sys::set_mask(plan.exec.signal_mask);
 }
 
 /// What has to hold before anything is done. Gives RLIMIT_NOFILE as it was, where the launch needs more.
@@ -149,8 +148,7 @@ fn number<T: AsRawFd>(fd: Option<&T>) -> i32 {
 }
 
 fn hold_signals() -> Result<(), Failure> {
-    let blocked = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
-    let held = blocked.and_then(|()| sys::default_sigchld());
+    let held = sys::set_mask(sys::ALL).and_then(|()| sys::default_sigchld());
     held.map_err(|errno| Failure::errno(Stage::Channel, "hold", "signals", errno))
 }
 

@@ -6,6 +6,7 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::mem::forget;
+use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 use seclude::background::{self, Back, Side};
@@ -140,8 +141,10 @@ fn attend(plan: &Plan, report: &Report, back: &mut Option<Back>) -> Result<u8, F
     if let Some(file) = &pid_file {
         file.fill(launched.real_pid).inspect_err(|_| launched.kill())?;
     }
-    back.take().into_iter().for_each(|back| back.say(0));
-    let end = supervise::wait(&mut launched, plan, &post, report.descriptor())?;
+    let kept: Vec<_> = report.descriptor().into_iter().chain(back.as_ref().map(AsRawFd::as_raw_fd)).collect();
+    // The front ends when nothing of the caller's is held here any more.
+    let parted = || back.take().into_iter().for_each(|back| back.say(0));
+    let end = supervise::wait(&mut launched, plan, &post, &kept, parted)?;
     drop(pid_file);
     // The command has run: a report that can't be written now must not hide how it ended.
     let _ = report.ended(plan, &launched, &end);

@@ -3,6 +3,7 @@
 
 mod children;
 mod heap;
+mod signals;
 mod start;
 
 use std::ffi::CStr;
@@ -16,6 +17,7 @@ pub use children::{
     Change, USAGE_WORDS, Usage, Whose, await_child, fork, kill, reap, send, usage_of_children, wait,
 };
 pub use heap::Heap;
+pub use signals::{ALL, Caught, SET_BYTES, Signals, mask, set_mask};
 pub use start::begin;
 
 /// Which side of a clone this is.
@@ -139,11 +141,10 @@ pub fn end_by(signal: i32) {
         // Where cores go to a program, the limit is not asked.
         libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
         libc::signal(signal, libc::SIG_DFL);
-        let mut set: libc::sigset_t = zeroed();
-        libc::sigaddset(&mut set, signal);
         libc::kill(libc::getpid(), signal);
-        libc::sigprocmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
     }
+    let others = u64::checked_shl(1, (signal - 1) as u32).map_or(ALL, |bit| !bit);
+    let _ = set_mask(others);
 }
 
 /// Closes every descriptor from `first` up but `kept`, in ascending order. It allocates nothing.

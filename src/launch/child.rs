@@ -10,7 +10,6 @@ pub mod voice;
 mod walk;
 
 use std::mem::zeroed;
-use std::ptr;
 
 use libc::{c_int, c_long};
 use nix::errno::Errno;
@@ -120,8 +119,7 @@ unsafe fn restore(image: &Image) -> Result<(), c_int> {
         if libc::signal(libc::SIGPIPE, libc::SIG_DFL) == libc::SIG_ERR {
             return Err(Errno::last_raw());
         }
-        let mask = image.signal_mask.as_ref();
-        check(libc::sigprocmask(libc::SIG_SETMASK, mask, ptr::null_mut()) as c_long).map(drop)
+        sys::set_mask(image.signal_mask).map_err(|errno| errno as c_int)
     }
 }
 

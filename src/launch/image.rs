@@ -6,7 +6,6 @@ use std::ptr;
 
 use libc::{c_char, rlimit};
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
-use nix::sys::signal::SigSet;
 use nix::sys::stat::Mode;
 
 use crate::failure::{Failure, Stage};
@@ -36,7 +35,7 @@ pub struct Image<'a> {
     pub(super) null: RawFd,
     /// Room for the groups to be read back into.
     pub(super) groups: Vec<u32>,
-    pub(super) signal_mask: SigSet,
+    pub(super) signal_mask: u64,
     /// RLIMIT_NOFILE as the caller had it, where more was needed.
     pub(super) nofile: Option<rlimit>,
     /// Ends with a null pointer, as the next two do.

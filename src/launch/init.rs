@@ -13,10 +13,8 @@ use super::child::voice::{await_word, exit, send};
 use super::handshake::{CARRIED, KIND, PROCEED, WORDS};
 use super::image::Image;
 use super::life::{ENDED, ORDER, STOPPED, Scope, TOLD};
-use crate::sys::Usage;
+use crate::sys::{ALL, SET_BYTES, Usage};
 
-/// The bytes of the kernel's signal set.
-const SET_BYTES: usize = 8;
 const SI_KERNEL: c_int = 0x80;
 
 /// Makes the command's process, which goes on from here; this one stays behind as init, and never returns.
@@ -30,7 +28,7 @@ pub unsafe fn start(image: &Image, words: &mut [u32; WORDS]) -> Result<(), c_int
         // Before there is anybody who could look: our memory and our program are closed to a command that is not root
         // outside. To one that is, nothing is closed.
         prctl(libc::PR_SET_DUMPABLE, 0, 0)?;
-        let all = u64::MAX;
+        let all = ALL;
         let signals =
             check(libc::syscall(libc::SYS_signalfd4, -1, &raw const all, SET_BYTES, libc::SFD_CLOEXEC))?
                 as c_int;

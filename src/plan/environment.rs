@@ -4,8 +4,6 @@ use std::borrow::Cow;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use nix::sys::signal::SigSet;
-
 use crate::failure::{Failure, Stage, shown};
 use crate::host::Host;
 use crate::request::Request;
@@ -37,7 +35,7 @@ pub struct Exec {
     pub same_root: bool,
     pub same_directory: bool,
     /// The signals that the command starts with blocked: the caller's.
-    pub signal_mask: SigSet,
+    pub signal_mask: u64,
 }
 
 pub(super) fn decide(request: &Request, host: &Host) -> Result<Exec, Failure> {

@@ -31,8 +31,8 @@ impl Asked {
 
 impl Watch<'_> {
     pub(super) fn heed_all(&mut self) -> Result<(), Failure> {
-        while let Some(info) = self.signals.read_signal().map_err(failed)? {
-            self.heed(info.ssi_signo as i32, info.ssi_pid, info.ssi_code == SI_KERNEL)?;
+        while let Some(caught) = self.signals.next().map_err(failed)? {
+            self.heed(caught.number, caught.sender, caught.code == SI_KERNEL)?;
         }
         Ok(())
     }

@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::SigSet;
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::Mode;
 
 use super::heed::Asked;
@@ -17,7 +15,7 @@ use crate::launch::{Launched, Scope, Told};
 use crate::plan::lifetime::Containment;
 use crate::plan::{Lifetime, Plan};
 use crate::request::lifetime::Leftovers;
-use crate::sys::{self, Change};
+use crate::sys::{self, Change, Signals};
 
 /// What comes when the time is up.
 #[derive(Clone, Copy)]
@@ -30,7 +28,7 @@ enum Next {
 pub(super) struct Watch<'a> {
     pub(super) launched: &'a mut Launched,
     pub(super) lifetime: &'a Lifetime,
-    pub(super) signals: SignalFd,
+    pub(super) signals: Signals,
     caller: Option<BorrowedFd<'a>>,
     strangers: &'a [i32],
     next: Next,
@@ -50,13 +48,19 @@ pub(super) struct Watch<'a> {
     listens: bool,
 }
 
-/// Stays until the command has ended, and with it what is not to outlive it. `kept` is what seclude still writes to.
+/// Stays until the command has ended, and with it what is not to outlive it. `kept` is what seclude still writes to;
+/// `parted` is called once nothing else of the caller's is open.
 ///
 /// A command whose end can't be awaited is ended: nothing that runs is left to nobody.
-pub fn wait(launched: &mut Launched, plan: &Plan, post: &Post, kept: Option<RawFd>) -> Result<End, Failure> {
+pub fn wait(
+    launched: &mut Launched,
+    plan: &Plan,
+    post: &Post,
+    kept: &[RawFd],
+    parted: impl FnOnce(),
+) -> Result<End, Failure> {
     let lifetime = &plan.lifetime;
-    let signals = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK);
-    let answer = signals.map_err(failed).and_then(|signals| {
+    let answer = Signals::open().map_err(failed).and_then(|signals| {
         let caller = post.caller.as_ref().map(AsFd::as_fd);
         let next = lifetime.timeout.map_or(Next::Nothing, |span| Next::Ask(launched.started + span));
         let listens = launched.life.is_some();
@@ -77,6 +81,7 @@ pub fn wait(launched: &mut Launched, plan: &Plan, post: &Post, kept: Option<RawF
             listens,
         };
         watch.part_with_descriptors(kept);
+        parted();
         watch.stay()
     });
     if answer.is_err() {
@@ -97,7 +102,7 @@ pub(super) fn failed(errno: Errno) -> Failure {
 
 impl Watch<'_> {
     /// What the caller has handed over is the command's: nobody waits for us to close it, and its input is not ours.
-    fn part_with_descriptors(&self, kept: Option<RawFd>) {
+    fn part_with_descriptors(&self, kept: &[RawFd]) {
         let launched = &self.launched;
         let mut own = vec![launched.pidfd.as_raw_fd(), self.signals.as_raw_fd()];
         own.extend(launched.life.as_ref().map(AsRawFd::as_raw_fd));
@@ -108,7 +113,7 @@ impl Watch<'_> {
         let _ = sys::close_all_but(&own, 3);
         if let Ok(null) = openat(AT_FDCWD, "/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()) {
             let streams = if self.lifetime.daemon { &[0, 1, 2][..] } else { &[0, 1] };
-            streams.iter().filter(|fd| Some(**fd) != kept).for_each(|fd| sys::replace(*fd, &null));
+            streams.iter().filter(|fd| !kept.contains(fd)).for_each(|fd| sys::replace(*fd, &null));
         }
     }
 
@@ -261,9 +266,9 @@ impl Watch<'_> {
             if over {
                 self.by = Some(EndedBy::Timeout);
             }
-            while let Some(info) = self.signals.read_signal().map_err(failed)? {
+            while let Some(caught) = self.signals.next().map_err(failed)? {
                 let ends = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
-                over |= ends.contains(&(info.ssi_signo as i32));
+                over |= ends.contains(&caught.number);
             }
             if over {
                 return leftovers::kill(self.strangers);

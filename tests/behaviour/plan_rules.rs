@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use nix::sys::signal::SigSet;
 use seclude::failure::Failure;
 use seclude::host::{Account, Host, Side, SubRange};
 use seclude::idmap::{IdMap, IdRange};
@@ -36,7 +35,7 @@ pub fn plain() -> Host {
         account: None,
         environment: vec![c"PATH=/usr/bin:/bin", c"HOME=/home/me"],
         open: Vec::new(),
-        signal_mask: SigSet::empty(),
+        signal_mask: 0,
         parent: 999,
         leads_terminal: false,
         passing_streams: Vec::new(),
