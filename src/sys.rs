@@ -221,6 +221,24 @@ pub fn effective_capabilities() -> Result<u64, Errno> {
     Errno::result(answer).map(|_| u64::from(data[0][0]) | u64::from(data[1][0]) << 32)
 }
 
+/// The groups of a user, `gid` among them, in a buffer that grows up to `most`; `None` where there are more.
+///
+/// nix asks sysconf(3) how many there can be, and musl says 32. Source: getgrouplist(3).
+pub fn group_list(user: &CStr, gid: u32, most: usize) -> Option<Vec<u32>> {
+    let mut room = 64;
+    while room <= most.next_power_of_two() * 2 {
+        let (mut list, mut count) = (vec![0u32; room], room as i32);
+        // SAFETY: a string, and a buffer of as many ids as is said, which outlive the call.
+        let answer = unsafe { libc::getgrouplist(user.as_ptr(), gid, list.as_mut_ptr(), &raw mut count) };
+        if answer >= 0 {
+            list.truncate(usize::try_from(count).unwrap_or(0));
+            return Some(list).filter(|list| list.len() <= most);
+        }
+        room *= 2;
+    }
+    None
+}
+
 /// The environment as the kernel gave it, to be handed on as it is.
 pub fn environ() -> *const *const libc::c_char {
     unsafe extern "C" {

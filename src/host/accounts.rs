@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 
 use nix::errno::Errno;
-use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+use nix::unistd::{Group, Uid, User};
 
 use super::getent;
 use crate::account::{GroupsSpec, MAX_GROUPS, Principal};
 use crate::failure::{Failure, Stage, shown};
 use crate::request::Request;
+use crate::sys;
 
 /// The user that the command becomes, as the database has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -129,17 +130,13 @@ fn entry(user: User) -> (u32, Entry) {
 fn group_list(entry: &Entry, gid: u32) -> Result<Vec<u32>, Failure> {
     let name = entry.name.as_str();
     let owner = CString::new(name).expect("a passwd entry holds no NUL");
-    let list = getgrouplist(&owner, Gid::from_raw(gid)).map_err(|errno| match errno {
-        Errno::EINVAL => Failure::refused(
-            Stage::Account,
-            "list",
-            format!("the groups of {}", shown(name)),
-            format!("the user is in more than {MAX_GROUPS} groups, which is all that the kernel takes"),
-        )
-        .hint("choose some with --groups LIST"),
-        errno => Failure::errno(Stage::Account, "list", format!("the groups of {}", shown(name)), errno),
+    let list = sys::group_list(&owner, gid, MAX_GROUPS);
+    let mut list = list.ok_or_else(|| {
+        let rule =
+            format!("the user is in more than {MAX_GROUPS} groups, which is all that the kernel takes");
+        let object = format!("the groups of {}", shown(name));
+        Failure::refused(Stage::Account, "list", object, rule).hint("choose some with --groups LIST")
     })?;
-    let mut list: Vec<u32> = list.into_iter().map(Gid::as_raw).collect();
     if !entry.local {
         list.extend(getent::groups(name).unwrap_or_default());
     }
