@@ -136,10 +136,13 @@ fn each_example_of_the_manual_does_what_it_is_there_for() {
         assert_eq!(seen.status, Some(0), "{example}: {seen:?}");
         assert!(!seen.err.contains("cannot"), "{example}: {seen:?}");
         if example.contains("job.pid") {
-            until("the end of the job", || !dir.join("job.pid").exists());
-            let told = fs::read_to_string(dir.join("job.json")).unwrap();
-            let ended: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
-            assert_eq!(ended["signal"]["name"], "SIGTERM", "{told}");
+            let last = || {
+                let told = fs::read_to_string(dir.join("job.json")).unwrap_or_default();
+                serde_json::from_str::<Value>(told.lines().last()?).ok()
+            };
+            until("the end of the job", || last().is_some_and(|record| record["event"] == "ended"));
+            assert_eq!(last().unwrap()["signal"]["name"], "SIGTERM");
+            assert!(!dir.join("job.pid").exists());
         }
     }
 }
