@@ -4,10 +4,14 @@
 mod machine;
 
 use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
 use clap::{Arg, ArgAction, CommandFactory};
-use machine::can;
+use machine::{Outcome, can};
 use seclude::failure::Stage;
 use seclude::namespace::Kind;
 use seclude::request::Request;
@@ -17,7 +21,7 @@ const COMPLETIONS: [&str; 3] =
 
 fn read(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Every option, `--help` and `--version` included.
@@ -70,6 +74,61 @@ fn the_man_page_heads_every_option_and_no_other() {
         missing.is_empty() && extra.is_empty(),
         "in man/seclude.1, add {missing:#?} and remove {extra:#?}"
     );
+}
+
+/// What the man page says of an option, up to the next heading.
+fn told<'a>(page: &'a str, arg: &Arg) -> &'a str {
+    let start = page.find(&format!("\n{}\n", heading(arg))).expect("a heading") + 1;
+    let text = &page[start..];
+    let end = text.match_indices("\n.It Fl").chain(text.match_indices("\n.Sh")).map(|(at, _)| at).min();
+    &text[..end.unwrap_or(text.len())]
+}
+
+#[test]
+fn the_man_page_says_which_options_are_repeatable() {
+    let page = read("man/seclude.1");
+    // Said in other words.
+    let otherwise = [
+        ("groups", "Lists may be repeated"),
+        ("map-gid", "The same for group ids"),
+        ("time-offset", "Once for each clock."),
+    ];
+    for arg in options() {
+        let long = arg.get_long().expect("an option has a long name");
+        let other = otherwise.iter().find(|(option, _)| *option == long).map(|(_, words)| *words);
+        let says = told(&page, &arg).contains(other.unwrap_or("Repeatable"));
+        let is = matches!(arg.get_action(), ArgAction::Append);
+        assert_eq!(says, is, "whether --{long} is repeatable, by man/seclude.1 and by the program");
+    }
+}
+
+#[test]
+fn the_man_page_quotes_messages_that_there_are() {
+    let page = read("man/seclude.1").replace("\\\n", "");
+    let quoted: Vec<&str> =
+        page.lines().filter_map(|line| line.strip_prefix(".It Li \"")?.strip_suffix('"')).collect();
+    let held = |outcome: &Outcome| {
+        assert_eq!((outcome.status, outcome.out.as_str()), (Some(125), ""), "{outcome:?}");
+        let first = outcome.err.lines().next().unwrap_or_default();
+        let message = first.strip_prefix("seclude: ").unwrap_or(first);
+        assert!(quoted.contains(&message), "man/seclude.1 has no {message:?} among {quoted:#?}");
+    };
+    let cases: &[&[&str]] = &[
+        &["--unshare", "user", "--map-uid", "0:0:1", "--map-gid", "0:0:1", "--user", "1234:0", "true"],
+        &["--user", "4242", "true"],
+        &["--pid-file", "/dev/null", "true"],
+    ];
+    for case in cases {
+        held(&machine::call(case));
+    }
+    if can(&["root"]) {
+        let copy = machine::scratch("secure").join("seclude");
+        machine::copied(machine::seclude(), &copy);
+        fs::set_permissions(&copy, Permissions::from_mode(0o4755)).expect("our own file");
+        let mut command = Command::new(&copy);
+        command.arg("true").uid(machine::STRANGER).gid(machine::STRANGER).current_dir("/");
+        held(&machine::finish(&mut command));
+    }
 }
 
 #[test]
