@@ -6,6 +6,7 @@ mod machine;
 mod background;
 mod bytes;
 mod daemon;
+mod databases;
 mod descriptors;
 mod doctor;
 mod documented;
