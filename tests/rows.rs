@@ -6,6 +6,7 @@ mod machine;
 use std::fmt::Display;
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -256,7 +257,10 @@ fn signals_that_are_passed_on() {
         row.cell("lost", format!("{lost:?}"), "[]");
         send(job.pid(), Signal::SIGUSR1);
         row.cell("twice", format!("{:?}", job.end().out), "\"\"");
-        let mut job = live(way, "echo up; read x; exit 5");
+        // A job of its own, whose parent could continue it: the tests themselves may run where nobody could.
+        let mut command = Command::new(seclude());
+        command.args(way).args(["sh", "-c", "echo up; read x; exit 5"]).process_group(0);
+        let mut job = live_of(&mut command);
         assert_eq!(job.line(), "up");
         job.signal(Signal::SIGTSTP);
         let (command, launcher) = (job.real, job.pid());
