@@ -66,7 +66,8 @@ pub struct Launched {
     pub terminal: Terminal,
 }
 
-/// Brings a child to the brink of the exec, with everything done, verified and read back, and holds it there.
+/// Brings a child to the brink of the exec, with everything done and verified, and holds it there; where the plan has
+/// nobody to ask for it, to the brink of its first step, with its maps written.
 ///
 /// Leaves all signals blocked, so that none is lost on the way to the command; after a failure they are the caller's.
 pub fn hold(plan: &Plan) -> Result<Held<'_>, Failure> {
