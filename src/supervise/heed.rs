@@ -56,11 +56,6 @@ impl Watch<'_> {
             }
             // The terminal has sent it to the whole group, and the command is in that.
             _ if by_terminal && !own_group => return Ok(()),
-            // It has taken away what was to continue us, and the command can't stop a second time.
-            libc::SIGTSTP if by_terminal && self.stopped => {
-                self.suspend(signal);
-                return Ok(());
-            }
             libc::SIGCONT => {
                 match self.change(libc::WCONTINUED) {
                     // Who continued us continued the group: to do it later would undo a stop that has come since.
