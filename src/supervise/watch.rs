@@ -260,12 +260,15 @@ impl Watch<'_> {
             if leftovers::left(self.strangers)?.is_empty() {
                 return Ok(());
             }
-            let mut fds = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            fds.extend(self.caller.map(|caller| PollFd::new(caller, PollFlags::POLLIN)));
             let _ = poll(&mut fds, self.patience());
-            let mut over = matches!(self.next, Next::Ask(at) | Next::Kill(at) if Instant::now() >= at);
-            if over {
+            if fds.get(1).is_some_and(|caller| caller.any().unwrap_or(false)) {
+                self.by = Some(EndedBy::Parent);
+            } else if matches!(self.next, Next::Ask(at) | Next::Kill(at) if Instant::now() >= at) {
                 self.by = Some(EndedBy::Timeout);
             }
+            let mut over = self.by.is_some();
             while let Some(caught) = self.signals.next().map_err(failed)? {
                 let ends = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
                 over |= ends.contains(&caught.number);

@@ -165,14 +165,18 @@ fn an_orphan_is_reaped_while_the_command_runs() {
 
 /// A caller with a seclude as its child, whose two sleep.
 fn called(nap: &Nap, file: &Path, options: &[&str]) -> Child {
-    let script = format!("setsid sleep {0} & exec sleep {0}", nap.0);
-    let mut command = Command::new("sh");
-    command.args(["-c", "\"$@\" & wait", "sh"]).arg(seclude());
-    command.args(["--report", "json", "--report-to"]).arg(file).args(options).args(["sh", "-c", &script]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let child = started(&mut command).unwrap();
+    let child = calling(file, options, &format!("setsid sleep {0} & exec sleep {0}", nap.0));
     nap.until(2);
     child
+}
+
+/// A caller with a seclude as its child, which runs a script.
+fn calling(file: &Path, options: &[&str], script: &str) -> Child {
+    let mut command = Command::new("sh");
+    command.args(["-c", "\"$@\" & wait", "sh"]).arg(seclude());
+    command.args(["--report", "json", "--report-to"]).arg(file).args(options).args(["sh", "-c", script]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    started(&mut command).unwrap()
 }
 
 #[test]
@@ -196,6 +200,31 @@ fn all_of_it_dies_with_the_caller_where_that_was_asked_for() {
     if can(&["userns"]) {
         check(&NEW);
         check(&[&NEW[..], &["--as-pid1"]].concat());
+    }
+}
+
+#[test]
+fn those_that_are_waited_for_die_with_the_caller_too() {
+    let check = |options: &[&str]| {
+        let (nap, file) = (Nap::new(), scratch("caller").join("log"));
+        let options = [options, &["--die-with-parent", "--leftovers", "wait"]].concat();
+        let mut child = calling(&file, &options, &format!("setsid sleep {} & exit 4", nap.0));
+        nap.until(1);
+        until("the command's end", || {
+            records(&file)
+                .first()
+                .is_some_and(|record| state(record["real_pid"].as_i64().unwrap() as i32).is_none())
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+        nap.until(0);
+        until("the record of the end", || records(&file).len() == 2);
+        let ended = &records(&file)[1];
+        assert_eq!((&ended["ended_by"], &ended["exit_code"]), (&"parent".into(), &4.into()), "{options:?}");
+    };
+    check(&[]);
+    if can(&["userns"]) {
+        check(&NEW);
     }
 }
 
