@@ -38,7 +38,7 @@ impl PidFile {
             let failure = Failure::errno(Stage::PidFile, "make", shown(&path), errno);
             match errno {
                 Errno::EEXIST => {
-                    failure.hint(format!("{} is left of a launch that was killed", shown(&draft)))
+                    failure.hint(format!("remove {}, left of a launch that was killed", shown(&draft)))
                 }
                 _ => failure,
             }

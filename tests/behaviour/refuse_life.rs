@@ -5,7 +5,7 @@ use std::os::unix::fs::FileTypeExt;
 
 use nix::sys::stat::Mode;
 
-use crate::machine::{call, scratch};
+use crate::machine::{call, caller, scratch};
 
 fn refused(words: &[&str], err: &str) {
     let words = [words, &["echo", "ran"]].concat();
@@ -100,4 +100,16 @@ fn a_pid_file_takes_the_place_of_nothing_but_a_file() {
     }
     assert!(fs::symlink_metadata(at("fifo")).unwrap().file_type().is_fifo());
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 3, "something is left behind");
+}
+
+/// A container's seclude has the same pid each time, so that one that was killed would else be in the way for good.
+#[test]
+fn what_a_killed_launch_has_left_of_its_pid_file_is_named_with_the_remedy() {
+    let dir = scratch("draft");
+    let path = dir.to_str().unwrap();
+    let seen = caller(&format!("echo $$; : > {path}/.pid.$$; exec \"$0\" --pid-file {path}/pid echo ran"));
+    let own = seen.out.trim_end();
+    let told = format!("seclude: pid-file: cannot make {path}/pid: File exists (EEXIST)\n");
+    let hint = format!("seclude: hint: remove {path}/.pid.{own}, left of a launch that was killed\n");
+    assert_eq!((seen.status, own.parse::<i32>().is_ok(), seen.err), (Some(125), true, told + &hint));
 }
