@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AT_FDCWD, OFlag, open, renameat};
+use nix::sys::stat::{Mode, fstat};
 use nix::unistd::write;
 
 use crate::failure::{Failure, Stage, shown};
@@ -45,23 +45,20 @@ impl PidFile {
         };
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let file = open(&draft, flags, Mode::from_bits_truncate(0o644)).map_err(failed)?;
-        let meta = fs::File::from(file).metadata();
-        let meta =
-            meta.map_err(|error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))?;
-        Ok(PidFile { path, identity: (meta.dev(), meta.ino()), draft })
+        let made = fstat(&file).map_err(failed)?;
+        Ok(PidFile { path, identity: (made.st_dev, made.st_ino), draft })
     }
 
     /// Writes the pid, and moves the file to its place.
     pub fn fill(&self, pid: i32) -> Result<(), Failure> {
         let failed = |errno| Failure::errno(Stage::PidFile, "write", shown(&self.path), errno);
-        let io = |error: std::io::Error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)));
         let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let file = open(&self.draft, flags, Mode::empty()).map_err(failed)?;
         let text = format!("{pid}\n");
         if write(&file, text.as_bytes()).map_err(failed)? != text.len() {
             return Err(failed(Errno::ENOSPC));
         }
-        fs::rename(&self.draft, &self.path).map_err(io)
+        renameat(AT_FDCWD, &self.draft, AT_FDCWD, &self.path).map_err(failed)
     }
 }
 

@@ -15,8 +15,6 @@ use super::image::Image;
 use super::life::{ENDED, ORDER, STOPPED, Scope, TOLD};
 use crate::sys::{ALL, SET_BYTES, Usage};
 
-const SI_KERNEL: c_int = 0x80;
-
 /// Makes the command's process, which goes on from here; this one stays behind as init, and never returns.
 ///
 /// # Safety
@@ -146,7 +144,7 @@ impl Init {
             let got = check(libc::syscall(libc::SYS_read, self.signals, &raw mut found, size));
             match (got, found.ssi_signo as c_int) {
                 (Ok(_), libc::SIGCHLD) => self.reap(),
-                (Ok(_), signal) if found.ssi_code != SI_KERNEL => self.send(signal, self.command),
+                (Ok(_), signal) if found.ssi_code != libc::SI_KERNEL => self.send(signal, self.command),
                 _ => {}
             }
         }

@@ -9,9 +9,6 @@ use crate::failure::Failure;
 use crate::launch::Scope;
 use crate::sys::{self, Change, Whose};
 
-/// `si_code` of what the kernel itself sends: from the terminal, to the whole foreground group.
-const SI_KERNEL: i32 = 0x80;
-
 /// How long one request to end may take to come twice: timeout(1) sends it to its child, and then to the whole group.
 const TWICE: Duration = Duration::from_millis(100);
 
@@ -32,7 +29,8 @@ impl Asked {
 impl Watch<'_> {
     pub(super) fn heed_all(&mut self) -> Result<(), Failure> {
         while let Some(caught) = self.signals.next().map_err(failed)? {
-            self.heed(caught.number, caught.sender, caught.code == SI_KERNEL)?;
+            // What the kernel itself sends is from the terminal, to the whole foreground group.
+            self.heed(caught.number, caught.sender, caught.code == libc::SI_KERNEL)?;
         }
         Ok(())
     }
