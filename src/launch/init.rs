@@ -144,6 +144,7 @@ impl Init {
             let got = check(libc::syscall(libc::SYS_read, self.signals, &raw mut found, size));
             match (got, found.ssi_signo as c_int) {
                 (Ok(_), libc::SIGCHLD) => self.reap(),
+                // One of the terminal's is from before the setpgid: the launcher has it too, and passes it on.
                 (Ok(_), signal) if found.ssi_code != libc::SI_KERNEL => self.send(signal, self.command),
                 _ => {}
             }
