@@ -52,6 +52,8 @@ pub struct Host {
     pub groups: Vec<u32>,
     /// The caller's effective capabilities in its own user namespace.
     pub capabilities: u64,
+    /// Those that it could make effective: what somebody who writes to its memory would have.
+    pub permitted: u64,
     pub user_side: Side,
     pub group_side: Side,
     /// Whether setgroups(2) is denied in the caller's own user namespace, and so in every new one below it.
@@ -88,8 +90,8 @@ impl Host {
             "the group ids",
             unistd::getresgid().map(|ids| [ids.real, ids.effective, ids.saved].map(|id| id.as_raw())),
         )?;
-        let capabilities = sys::effective_capabilities()
-            .map_err(|errno| Failure::errno(Stage::Probe, "read", "the effective capabilities", errno))?;
+        let [capabilities, permitted] = sys::capabilities()
+            .map_err(|errno| Failure::errno(Stage::Probe, "read", "the capabilities", errno))?;
         let mut groups: Vec<u32> = unistd::getgroups()
             .map_err(|errno| Failure::errno(Stage::Probe, "read", "the supplementary groups", errno))?
             .into_iter()
@@ -140,6 +142,7 @@ impl Host {
             gids,
             groups,
             capabilities,
+            permitted,
             user_side,
             group_side,
             denies_setgroups: own.denies_setgroups,

@@ -30,7 +30,7 @@ use crate::failure::{Failure, Stage};
 use crate::namespace::Kind;
 use crate::plan::lifetime::Model;
 use crate::plan::{Plan, Step};
-use crate::sys::{self, Cloned};
+use crate::sys;
 use crate::terminal::Terminal;
 use found::{Place, meet, place};
 use guarded::{Guarded, gone, unspoken};
@@ -45,7 +45,7 @@ const DESCRIPTORS: u64 = 16;
 /// A command that is ready and waits for its release. Dropped, it never runs.
 pub struct Held<'a> {
     plan: &'a Plan,
-    child: Guarded,
+    child: Guarded<'a>,
     parent: handshake::Parent,
     life: Option<Life>,
     kept: Kept,
@@ -100,7 +100,7 @@ fn ready(plan: &Plan) -> Result<Held<'_>, Failure> {
     let relayed = has_init || plan.layout.carried.is_some();
     let (parent, childs) = handshake::channel(relayed).map_err(explain::channels)?;
     let (life, inits) = has_init.then(life::line).transpose().map_err(explain::channels)?.unzip();
-    let mut image = Image::new(
+    let image = Image::new(
         plan,
         &joins,
         &Ends {
@@ -114,12 +114,8 @@ fn ready(plan: &Plan) -> Result<Held<'_>, Failure> {
     );
 
     let since = Instant::now();
-    let child = child::clone(plan.layout.cloned, &mut image);
-    let Cloned::Parent { pid, pidfd } = child.map_err(|errno| explain::clone(errno, plan.layout.cloned))?
-    else {
-        unreachable!("the child never returns")
-    };
-    let child = Guarded::new(pidfd, pid);
+    let child = child::clone(plan.layout.cloned, image, plan.shares_memory)
+        .map_err(|errno| explain::clone(errno, plan.layout.cloned))?;
     drop((childs, inits));
     let (child, mut place) = settle(plan, proc.as_ref(), child, &parent)?;
     let hear = |kind| hear(&parent, &child, life.as_ref(), plan, kind);
@@ -160,12 +156,12 @@ fn reads_proc(plan: &Plan) -> bool {
 }
 
 /// Writes the maps of the child that lives in the new user namespace, and lets it, and the second in its place, proceed.
-fn settle(
+fn settle<'a>(
     plan: &Plan,
     proc: Option<&Proc>,
-    child: Guarded,
+    child: Guarded<'a>,
     parent: &handshake::Parent,
-) -> Result<(Guarded, Option<Place>), Failure> {
+) -> Result<(Guarded<'a>, Option<Place>), Failure> {
     let carried = plan.layout.carried.is_some();
     let user_first = plan.layout.cloned.has(Kind::User);
     let place = place(plan, proc, &child, !carried || user_first)?;

@@ -24,6 +24,7 @@ use lifetime::Model;
 
 use crate::failure::{Failure, Stage};
 use crate::host::Host;
+use crate::namespace::Kind;
 use crate::request::Request;
 use crate::request::report::Form;
 
@@ -52,6 +53,8 @@ pub struct Plan {
     pub observe: bool,
     /// Whether the command is held before its exec for something that the launcher does then: a report, a file, a bind.
     pub hold: bool,
+    /// Whether the command's process shares its parent's memory until its exec, which spares copying it.
+    pub shares_memory: bool,
 }
 
 impl Plan {
@@ -73,7 +76,49 @@ impl Plan {
         let relayed = lifetime.model == Model::Init || layout.carried.is_some();
         let hold = told || observe || relayed || !layout.persist.is_empty();
         let command = request.command.clone();
-        Ok(Plan { command, layout, maps, identity, lifetime, steps, exec, needs, observe, hold })
+        let mut plan = Plan {
+            command,
+            layout,
+            maps,
+            identity,
+            lifetime,
+            steps,
+            exec,
+            needs,
+            observe,
+            hold,
+            shares_memory: false,
+        };
+        plan.shares_memory = plan.may_share_memory(host);
+        Ok(plan)
+    }
+
+    /// Whether nobody can come to the memory of the command's process before its exec who couldn't come to its parent's.
+    ///
+    /// Who may trace a process is decided by its ids, its capabilities, and whether its memory is dumpable, which a
+    /// change of ids takes back from both who share it. Source: ptrace(2), PR_SET_DUMPABLE(2const).
+    fn may_share_memory(&self, host: &Host) -> bool {
+        let layout = &self.layout;
+        if layout.in_place || !layout.joined.is_empty() || layout.carried.is_some() || !self.identity.same_ids
+        {
+            return false;
+        }
+        match self.lifetime.model {
+            // Init's is not dumpable, and the launcher may have to look at the command's process.
+            Model::Init => !self.observe && layout.persist.is_empty(),
+            // Who may trace the command's may trace the launcher: it has no capabilities, or those of the command.
+            _ => host.permitted == 0 || !layout.made.has(Kind::User) && !self.changes_credentials(),
+        }
+    }
+
+    fn changes_credentials(&self) -> bool {
+        let changes = |step: &Step| {
+            matches!(
+                step.stage(),
+                Stage::Bounding | Stage::Groups | Stage::Gid | Stage::Uid | Stage::Capabilities
+            )
+        };
+        self.steps.iter().any(changes)
     }
 
     /// Whether the command gets this descriptor of the caller's.

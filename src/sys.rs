@@ -1,66 +1,28 @@
 //! The unsafe system calls of the launcher that nix and rustix lack; each names the kernel contract it keeps. No policy.
 #![allow(unsafe_code)]
 
+pub mod call;
 mod children;
+mod clone;
 mod heap;
 mod signals;
 mod start;
 
 use std::ffi::CStr;
-use std::mem::{size_of, zeroed};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::mem::zeroed;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
+pub use call::{ask, call};
 pub use children::{
     Change, USAGE_WORDS, Usage, Whose, await_child, fork, kill, reap, send, usage_of_children, wait,
 };
+pub use clone::{Run, Stack, clone};
 pub use heap::Heap;
 pub use signals::{ALL, Caught, SET_BYTES, Signals, mask, set_mask};
 pub use start::begin;
-
-/// Which side of a clone this is.
-pub enum Cloned {
-    Child,
-    Parent { pid: i32, pidfd: OwnedFd },
-}
-
-/// A fork-like clone3(2) into new namespaces, with a pidfd; clone(2) where clone3 is filtered (`ENOSYS`, `EPERM`).
-///
-/// `flags` holds CLONE_NEW* bits only, and no CLONE_NEWTIME, which clone(2) can't say.
-/// `ENOSPC`: a limit on namespaces, or 32 levels of them. `EPERM`: no privilege for them, a chroot, a filter.
-/// `EAGAIN`: RLIMIT_NPROC or a pids cgroup. Source: clone(2).
-///
-/// # Safety
-///
-/// The process has one thread. In the child nothing runs but system calls, and it never returns from its own code.
-pub unsafe fn clone(flags: i32) -> Result<Cloned, Errno> {
-    let mut pidfd: RawFd = -1;
-    // SAFETY: the structure is of the size that is named, the pointer to pidfd outlives the call, and a null stack
-    // means a copy of this one. The caller keeps the rest.
-    let pid = unsafe {
-        let mut args: libc::clone_args = zeroed();
-        args.flags = (flags | libc::CLONE_PIDFD) as u64;
-        args.pidfd = &raw mut pidfd as u64;
-        args.exit_signal = libc::SIGCHLD as u64;
-        let answer =
-            Errno::result(libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()));
-        match answer {
-            Err(Errno::ENOSYS | Errno::EPERM) => {
-                let flags = (flags | libc::CLONE_PIDFD | libc::SIGCHLD) as libc::c_ulong;
-                let none = std::ptr::null_mut::<libc::c_void>();
-                Errno::result(libc::syscall(libc::SYS_clone, flags, none, &raw mut pidfd, none, none))?
-            }
-            answer => answer?,
-        }
-    };
-    match pid {
-        0 => Ok(Cloned::Child),
-        // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
-        pid => Ok(Cloned::Parent { pid: pid as i32, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
-    }
-}
 
 /// Sees that this process may have `room` descriptors open, as far as the limits allow; gives the limit as it was where it
 /// has been changed. Source: getrlimit(2).
@@ -156,7 +118,7 @@ pub fn close_all_but(kept: &[RawFd], first: RawFd) -> Result<(), Errno> {
         if fd > next || fd == RawFd::MAX {
             let last = if fd == RawFd::MAX { fd } else { fd.wrapping_sub(1) };
             // SAFETY: numbers alone; whoever calls uses none of the descriptors in between any more.
-            Errno::result(unsafe { libc::syscall(libc::SYS_close_range, next, last, 0) })?;
+            unsafe { call!(SYS_close_range, next, last, 0) }.map_err(Errno::from_raw)?;
         }
         next = fd.wrapping_add(1);
     }
@@ -212,13 +174,13 @@ pub fn variables() -> Vec<&'static CStr> {
     found
 }
 
-/// The effective capabilities, a bit each. Source: capget(2).
-pub fn effective_capabilities() -> Result<u64, Errno> {
+/// The effective and the permitted capabilities, a bit each. Source: capget(2).
+pub fn capabilities() -> Result<[u64; 2], Errno> {
     const VERSION_3: u32 = 0x2008_0522;
     let (mut header, mut data) = ([VERSION_3, 0], [[0u32; 3]; 2]);
     // SAFETY: version 3 takes a header of two words and two structures of three, which outlive the call.
-    let answer = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) };
-    Errno::result(answer).map(|_| u64::from(data[0][0]) | u64::from(data[1][0]) << 32)
+    unsafe { call!(SYS_capget, header.as_mut_ptr(), data.as_mut_ptr()) }.map_err(Errno::from_raw)?;
+    Ok([0, 1].map(|set| u64::from(data[0][set]) | u64::from(data[1][set]) << 32))
 }
 
 /// The groups of a user, `gid` among them, in a buffer that grows up to `most`; `None` where there are more.

@@ -10,26 +10,68 @@ pub mod voice;
 mod walk;
 
 use std::mem::zeroed;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::ptr::{self, NonNull};
 
-use libc::{c_int, c_long};
+use libc::{c_int, c_void};
 use nix::errno::Errno;
 
+use super::guarded::Guarded;
 use super::handshake::{EXEC, IDS, INODES, KIND, MICROS, PID, PROCEED, READY, RELEASE, WORDS};
 use super::image::Image;
+use super::init;
 use crate::namespace::Kinds;
 use crate::plan::Step;
-use crate::sys::{self, Cloned};
-use answer::check;
+use crate::sys::{self, Stack, call};
 use credentials::three;
 use voice::{await_word, fail, send, wait};
 pub use walk::Walk;
 
-/// Clones a child into new namespaces, where it runs the image and nothing else.
-pub fn clone(kinds: Kinds, image: &mut Image) -> Result<Cloned, Errno> {
-    // SAFETY: hold has seen that this process has one thread, and the child never leaves run.
-    match unsafe { sys::clone(kinds.flags()) }? {
-        Cloned::Child => unsafe { run(image) },
-        parent => Ok(parent),
+/// A child's way from its clone to the exec: what it works on, and how far it has come.
+struct Course<'a> {
+    image: Image<'a>,
+    walk: Walk,
+    words: [u32; WORDS],
+    index: u32,
+    before: u32,
+}
+
+/// What a child works on, in memory that it may share: to be freed once it has executed a program, or is dead.
+pub struct Lent<'a> {
+    course: NonNull<Course<'a>>,
+    _stack: Option<Stack>,
+}
+
+/// Clones a child into new namespaces, where it takes its course and does nothing else. With `shares`, whoever becomes the
+/// command shares its parent's memory until the exec.
+pub fn clone(kinds: Kinds, image: Image, shares: bool) -> Result<Guarded, Errno> {
+    let stack = shares.then(Stack::new).flatten();
+    let top = stack.as_ref().map_or(ptr::null_mut(), Stack::top);
+    // Init lives on beside the command, in a memory of its own, and lends that to the command in its turn.
+    let own_stack = if image.life < 0 { top } else { ptr::null_mut() };
+    let image = Image { stack: top, ..image };
+    let course = Course { image, walk: Walk::new(), words: [0; WORDS], index: 0, before: 0 };
+    let course = NonNull::from(Box::leak(Box::new(course)));
+    let lent = Lent { course, _stack: stack };
+    let (flags, mut pidfd) = (kinds.flags() | libc::CLONE_PIDFD, -1);
+    let mut on = |stack| {
+        // SAFETY: hold has seen that this process has one thread, and blocked all signals; start keeps to what a child may
+        // do, the course is nobody else's, and Guarded frees what is lent when the child is done with it.
+        unsafe { sys::clone(flags, &raw mut pidfd, stack, start, course.as_ptr().cast()) }
+    };
+    let pid = match on(own_stack) {
+        // The caller's children are to have another time namespace: before Linux 6.3 none of them shares its memory.
+        Err(libc::EINVAL) if !own_stack.is_null() => on(ptr::null_mut()),
+        answer => answer,
+    };
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+    pid.map(|pid| Guarded::new(unsafe { OwnedFd::from_raw_fd(pidfd) }, pid, lent)).map_err(Errno::from_raw)
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        // SAFETY: it came from a box, and the child is gone: see Guarded.
+        drop(unsafe { Box::from_raw(self.course.as_ptr()) });
     }
 }
 
@@ -55,56 +97,88 @@ pub fn execute_in_place(image: &Image) -> (c_int, u32) {
     // SAFETY: as above.
     unsafe {
         // Takes back what the end of a child of ours has left pending.
-        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
-        match restore(image) {
+        match default(libc::SIGCHLD).and_then(|()| restore(image)) {
             Err(errno) => (errno, 0),
             Ok(()) => exec::execute(image),
         }
     }
 }
 
-/// Runs in the child. Never returns.
-///
-/// # Safety
-///
-/// This is the child of a fork-like clone from a process with one thread, and `image` was made before it.
-unsafe fn run(image: &mut Image) -> ! {
-    let mut words = [0u32; WORDS];
-    // SAFETY: what holds for this function holds for all below: the image's pointers and numbers are of this process,
-    // made before the clone and changed by nobody since.
+/// The child: it runs here, and never returns.
+extern "C" fn start(course: *mut c_void) -> c_int {
+    // SAFETY: what holds here holds for all below. This is the child of sys::clone, and the course is lent to it: made
+    // before the clone, and touched by nobody else since. Its pointers and numbers are of this process.
     unsafe {
+        let course = &mut *course.cast::<Course>();
         // Our own copies; while they are open the parent's death would go unseen.
-        for fd in image.parent_ends.into_iter().filter(|fd| *fd >= 0) {
-            libc::syscall(libc::SYS_close, fd);
+        for fd in course.image.parent_ends.into_iter().filter(|fd| *fd >= 0) {
+            let _ = call!(SYS_close, fd);
         }
-        wait(image.channel, PROCEED);
-        let mut walk = Walk::new();
-        let mut index = 0u32;
-        let mut before = clock(image.observe);
-        while let Some(step) = image.steps.get(index as usize) {
-            if let Err(errno) = walk.take(step, image, &mut words) {
-                fail(image.channel, &mut words, index, errno, 0);
+        wait(course.image.channel, PROCEED);
+        course.before = clock(course.image.observe);
+        course.go_on()
+    }
+}
+
+/// The child of init: the command's process, which goes on where that stays behind.
+extern "C" fn go_on_from_init(course: *mut c_void) -> c_int {
+    // SAFETY: as above; init touches nothing of the course any more.
+    unsafe {
+        let course = &mut *course.cast::<Course>();
+        if let Err(errno) = init::part(&course.image, &mut course.words) {
+            course.fail(errno);
+        }
+        course.taken();
+        course.go_on()
+    }
+}
+
+impl Course<'_> {
+    /// Takes the steps that are left, and executes the command.
+    unsafe fn go_on(&mut self) -> ! {
+        // SAFETY: see start.
+        unsafe {
+            let (steps, own) = (self.image.steps, ptr::from_mut(self));
+            while let Some(step) = steps.get(self.index as usize) {
+                let answer = match step {
+                    Step::Init => init::start(&mut (*own).image, go_on_from_init, own.cast()),
+                    step => self.walk.take(step, &mut self.image, &mut self.words),
+                };
+                if let Err(errno) = answer {
+                    self.fail(errno);
+                }
+                self.taken();
             }
-            let now = clock(image.observe);
-            if let Some(word) = words.get_mut(MICROS + index as usize) {
-                *word = now.wrapping_sub(before);
+            let Course { image, words, .. } = self;
+            if image.hold {
+                look(image, words);
+                words[KIND] = READY;
+                send(image.channel, words);
+                if let Err(errno) = await_word(image.channel, RELEASE) {
+                    fail(image.channel, words, EXEC, errno, 0);
+                }
             }
-            before = now;
-            index += 1;
-        }
-        if image.hold {
-            look(image, &mut words);
-            words[KIND] = READY;
-            send(image.channel, &words);
-            if let Err(errno) = await_word(image.channel, RELEASE) {
-                fail(image.channel, &mut words, EXEC, errno, 0);
+            if let Err(errno) = restore(image) {
+                fail(image.channel, words, EXEC, errno, 0);
             }
+            let (errno, detail) = exec::execute(image);
+            fail(image.channel, words, EXEC, errno, detail)
         }
-        if let Err(errno) = restore(image) {
-            fail(image.channel, &mut words, EXEC, errno, 0);
+    }
+
+    /// A step is done.
+    fn taken(&mut self) {
+        let now = clock(self.image.observe);
+        if let Some(word) = self.words.get_mut(MICROS + self.index as usize) {
+            *word = now.wrapping_sub(self.before);
         }
-        let (errno, detail) = exec::execute(image);
-        fail(image.channel, &mut words, EXEC, errno, detail)
+        self.before = now;
+        self.index += 1;
+    }
+
+    unsafe fn fail(&mut self, errno: c_int) -> ! {
+        // SAFETY: see start.
+        unsafe { fail(self.image.channel, &mut self.words, self.index, errno, 0) }
     }
 }
 
@@ -113,21 +187,28 @@ unsafe fn restore(image: &Image) -> Result<(), c_int> {
     // SAFETY: default dispositions run no code of ours, and the mask and the limit are of this process.
     unsafe {
         if let Some(limit) = &image.nofile {
-            check(libc::setrlimit(libc::RLIMIT_NOFILE, limit) as c_long)?;
+            let (own, none) = (0, ptr::null_mut::<libc::rlimit>());
+            call!(SYS_prlimit64, own, libc::RLIMIT_NOFILE, ptr::from_ref(limit), none)?;
         }
         // SIGCHLD is at its default already: the launcher's, from before the clone.
-        if libc::signal(libc::SIGPIPE, libc::SIG_DFL) == libc::SIG_ERR {
-            return Err(Errno::last_raw());
-        }
+        default(libc::SIGPIPE)?;
         sys::set_mask(image.signal_mask).map_err(|errno| errno as c_int)
     }
+}
+
+/// The default disposition, which runs no code of ours. Source: sigaction(2).
+unsafe fn default(signal: c_int) -> Result<(), c_int> {
+    // The kernel's structure, of four words at most: SIG_DFL, no flags, and an empty mask are all 0.
+    let (action, none) = ([0usize; 4], ptr::null_mut::<usize>());
+    // SAFETY: plain data that outlives the call.
+    unsafe { call!(SYS_rt_sigaction, signal, action.as_ptr(), none, sys::SET_BYTES) }.map(drop)
 }
 
 /// Reads back who and where the child is.
 unsafe fn look(image: &Image, words: &mut [u32; WORDS]) {
     // SAFETY: plain system calls about this process; the files are named by NUL-terminated strings of the image.
     unsafe {
-        words[PID] = libc::syscall(libc::SYS_getpid) as u32;
+        words[PID] = call!(SYS_getpid).unwrap_or(0) as u32;
         if !image.observe {
             return;
         }
@@ -138,7 +219,7 @@ unsafe fn look(image: &Image, words: &mut [u32; WORDS]) {
         }
         for (word, file) in words.iter_mut().skip(INODES).zip(&image.namespace_files) {
             let mut found: libc::stat = zeroed();
-            if libc::fstatat(image.proc, file.as_ptr(), &mut found, 0) == 0 {
+            if call!(SYS_newfstatat, image.proc, file.as_ptr(), &raw mut found, 0).is_ok() {
                 *word = found.st_ino as u32;
             }
         }
@@ -152,7 +233,7 @@ fn clock(wanted: bool) -> u32 {
     // SAFETY: plain data that outlives the call.
     unsafe {
         let mut now: libc::timespec = zeroed();
-        libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now);
+        let _ = call!(SYS_clock_gettime, libc::CLOCK_MONOTONIC, &raw mut now);
         (now.tv_sec as u32).wrapping_mul(1_000_000).wrapping_add((now.tv_nsec / 1000) as u32)
     }
 }

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::child::Lent;
 use super::handshake;
 use super::life::{Life, Told};
 use crate::failure::{Failure, Stage};
@@ -13,15 +14,17 @@ use crate::signal::Signal;
 use crate::sys;
 
 /// A child that is killed and reaped unless somebody takes it over.
-pub struct Guarded {
+pub struct Guarded<'a> {
     /// `None` once somebody else answers for it.
     pidfd: Option<OwnedFd>,
     pub pid: i32,
+    /// Freed after it is reaped, or has executed the command.
+    _lent: Option<Lent<'a>>,
 }
 
-impl Guarded {
-    pub fn new(pidfd: OwnedFd, pid: i32) -> Guarded {
-        Guarded { pidfd: Some(pidfd), pid }
+impl<'a> Guarded<'a> {
+    pub fn new(pidfd: OwnedFd, pid: i32, lent: Lent<'a>) -> Guarded<'a> {
+        Guarded { pidfd: Some(pidfd), pid, _lent: Some(lent) }
     }
 
     pub fn pidfd(&self) -> BorrowedFd<'_> {
@@ -33,7 +36,7 @@ impl Guarded {
     }
 }
 
-impl Drop for Guarded {
+impl Drop for Guarded<'_> {
     fn drop(&mut self) {
         if let Some(pidfd) = &self.pidfd {
             let _ = sys::send(pidfd.as_fd(), self.pid, libc::SIGKILL);
@@ -43,9 +46,9 @@ impl Drop for Guarded {
 }
 
 /// The first child has entered and ended; the second, which it left to us, is the command's.
-pub fn take_over(carrier: Guarded, pid: i32) -> Result<Guarded, Failure> {
-    // It is our child and not yet reaped, so the number is still its own.
-    let child = Guarded::new(open(pid, "the second child")?, pid);
+pub fn take_over(carrier: Guarded, pid: i32) -> Result<Guarded<'static>, Failure> {
+    // It is our child and not yet reaped, so the number is still its own; it has a memory of its own.
+    let child = Guarded { pidfd: Some(open(pid, "the second child")?), pid, _lent: None };
     drop(carrier);
     Ok(child)
 }

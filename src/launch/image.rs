@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-use libc::{c_char, rlimit};
+use libc::{c_char, c_void, rlimit};
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 
@@ -26,6 +26,10 @@ pub struct Image<'a> {
     pub(super) reserved: Vec<RawFd>,
     /// Init's end of the lifeline; -1 where there is no init.
     pub(super) life: RawFd,
+    /// Init's signals, once it has opened them.
+    pub(super) signals: RawFd,
+    /// The stack of whoever becomes the command, in its parent's memory; null where it has a memory of its own.
+    pub(super) stack: *mut c_void,
     /// Whether init waits for all that outlives the command.
     pub(super) init_waits: bool,
     /// Whether nobody may trace the command before its exec.
@@ -103,6 +107,8 @@ impl<'a> Image<'a> {
             null: ends.null,
             channel: ends.channel,
             life: ends.life,
+            signals: -1,
+            stack: ptr::null_mut(),
             parent_ends: ends.parent,
             init_waits: plan.lifetime.leftovers == Leftovers::Wait,
             sets_clocks: plan.steps.iter().any(|step| matches!(step, Step::TimeOffsets(_))),

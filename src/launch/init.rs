@@ -4,50 +4,51 @@
 use std::mem::{size_of, zeroed};
 use std::ptr;
 
-use libc::{c_int, c_long};
+use libc::{c_int, c_long, c_void};
 
-use super::child::answer::check;
 use super::child::credentials::prctl;
 use super::child::descriptors::close_all_but;
 use super::child::voice::{await_word, exit, send};
 use super::handshake::{CARRIED, KIND, PROCEED, WORDS};
 use super::image::Image;
 use super::life::{ENDED, ORDER, STOPPED, Scope, TOLD};
-use crate::sys::{ALL, SET_BYTES, Usage};
+use crate::sys::{ALL, Run, SET_BYTES, Usage, call, clone};
 
-/// Makes the command's process, which goes on from here; this one stays behind as init, and never returns.
+/// Makes the command's process, which runs `run(with)`; this one stays behind as init, and returns only where that fails.
 ///
 /// # Safety
 ///
-/// This process is PID 1 of its pid namespace, and was cloned by [`super::child::clone`], with all signals blocked.
-pub unsafe fn start(image: &Image, words: &mut [u32; WORDS]) -> Result<(), c_int> {
-    // SAFETY: system calls with numbers and with locals that outlive them; one thread runs, so that the copy is whole.
+/// This process is PID 1 of its pid namespace and a child of [`clone`], with a memory of its own, whose `image` and `with`
+/// nobody touches but the command's process.
+pub unsafe fn start(image: &mut Image, run: Run, with: *mut c_void) -> Result<(), c_int> {
+    // SAFETY: system calls with numbers and with locals that outlive them; init never frees what it lends.
     unsafe {
         // Before there is anybody who could look: our memory and our program are closed to a command that is not root
         // outside. To one that is, nothing is closed.
         prctl(libc::PR_SET_DUMPABLE, 0, 0)?;
-        let all = ALL;
-        let signals =
-            check(libc::syscall(libc::SYS_signalfd4, -1, &raw const all, SET_BYTES, libc::SFD_CLOEXEC))?
-                as c_int;
+        let (new, all) = (-1i32, ALL);
+        let signals = call!(SYS_signalfd4, new, &raw const all, SET_BYTES, libc::SFD_CLOEXEC)? as c_int;
+        image.signals = signals;
         // The terminal's signals are for the command.
-        check(libc::syscall(libc::SYS_setpgid, 0, 0))?;
-        let none = ptr::null_mut::<libc::c_void>();
-        let command =
-            check(libc::syscall(libc::SYS_clone, c_long::from(libc::SIGCHLD), none, none, none, none))?;
-        if command != 0 {
-            Init {
-                command: command as c_int,
-                signals,
-                life: image.life,
-                waits: image.init_waits,
-                ended: false,
-            }
-            .live(image)
-        }
-        libc::syscall(libc::SYS_close, signals);
-        libc::syscall(libc::SYS_close, image.life);
-        if !image.undumpable {
+        call!(SYS_setpgid, 0, 0)?;
+        let Image { life, init_waits: waits, proc, .. } = *image;
+        let command = clone(0, ptr::null_mut(), image.stack, run, with)?;
+        Init { command, signals, life, waits, ended: false }.live(proc)
+    }
+}
+
+/// Leaves init: the command's process goes on without what is init's own.
+///
+/// # Safety
+///
+/// This is the process that [`start`] has made.
+pub unsafe fn part(image: &Image, words: &mut [u32; WORDS]) -> Result<(), c_int> {
+    // SAFETY: numbers, and words that outlive the calls.
+    unsafe {
+        let _ = call!(SYS_close, image.signals);
+        let _ = call!(SYS_close, image.life);
+        // In init's memory nobody looks at us.
+        if !image.undumpable && image.stack.is_null() {
             prctl(libc::PR_SET_DUMPABLE, 1, 0)?;
         }
         if image.observe {
@@ -68,7 +69,7 @@ struct Init {
 }
 
 impl Init {
-    unsafe fn live(&mut self, image: &Image) -> ! {
+    unsafe fn live(&mut self, proc: c_int) -> ! {
         // SAFETY: what is closed is used by nobody here; paths are constants, and structures plain data of this frame.
         unsafe {
             let mut kept = [self.signals, self.life];
@@ -78,18 +79,17 @@ impl Init {
                 std::mem::swap(first, second);
             }
             // Nothing of the caller's is held open, nor a directory that the command may leave.
-            if close_all_but(&kept, 0, image.proc).is_err() {
+            if close_all_but(&kept, 0, proc).is_err() {
                 exit();
             }
-            libc::syscall(libc::SYS_chdir, c"/".as_ptr());
+            let _ = call!(SYS_chdir, c"/".as_ptr());
             loop {
                 let mut fds = [
                     libc::pollfd { fd: self.signals, events: libc::POLLIN, revents: 0 },
                     libc::pollfd { fd: self.life, events: libc::POLLIN, revents: 0 },
                 ];
                 let none = ptr::null::<libc::timespec>();
-                let waited =
-                    check(libc::syscall(libc::SYS_ppoll, fds.as_mut_ptr(), fds.len(), none, none, 0));
+                let waited = call!(SYS_ppoll, fds.as_mut_ptr(), fds.len(), none, none, 0);
                 match waited {
                     Err(libc::EINTR) => continue,
                     Err(_) => exit(),
@@ -113,8 +113,7 @@ impl Init {
         // SAFETY: the length is that of the buffer.
         unsafe {
             let none = ptr::null_mut::<libc::c_void>();
-            match check(libc::syscall(libc::SYS_recvfrom, self.life, order.as_mut_ptr(), size, 0, none, none))
-            {
+            match call!(SYS_recvfrom, self.life, order.as_mut_ptr(), size, 0, none, none) {
                 Err(libc::EINTR) => {}
                 Ok(got) if got == size as c_long => {
                     let [signal, scope] = order;
@@ -131,7 +130,7 @@ impl Init {
     unsafe fn send(&self, signal: c_int, target: c_int) {
         if !self.ended {
             // SAFETY: numbers alone; until it is reaped, and only we reap it, the number is the command's.
-            unsafe { libc::syscall(libc::SYS_kill, target, signal) };
+            let _ = unsafe { call!(SYS_kill, target, signal) };
         }
     }
 
@@ -141,7 +140,7 @@ impl Init {
         unsafe {
             let mut found: libc::signalfd_siginfo = zeroed();
             let size = size_of::<libc::signalfd_siginfo>();
-            let got = check(libc::syscall(libc::SYS_read, self.signals, &raw mut found, size));
+            let got = call!(SYS_read, self.signals, &raw mut found, size);
             match (got, found.ssi_signo as c_int) {
                 (Ok(_), libc::SIGCHLD) => self.reap(),
                 // One of the terminal's is from before the setpgid: the launcher has it too, and passes it on.
@@ -157,14 +156,7 @@ impl Init {
         unsafe {
             loop {
                 let (mut info, mut usage): (libc::siginfo_t, Usage) = (zeroed(), zeroed());
-                let waited = check(libc::syscall(
-                    libc::SYS_waitid,
-                    libc::P_ALL,
-                    0,
-                    &raw mut info,
-                    CHANGES,
-                    &raw mut usage,
-                ));
+                let waited = call!(SYS_waitid, libc::P_ALL, 0, &raw mut info, CHANGES, &raw mut usage,);
                 match waited {
                     Err(libc::EINTR) => continue,
                     // Nobody is left.
@@ -195,7 +187,7 @@ impl Init {
             *status = i64::from(info.si_status());
             let none = ptr::null::<libc::c_void>();
             let size = size_of::<[i64; TOLD]>();
-            libc::syscall(libc::SYS_sendto, self.life, words.as_ptr(), size, libc::MSG_NOSIGNAL, none, 0);
+            let _ = call!(SYS_sendto, self.life, words.as_ptr(), size, libc::MSG_NOSIGNAL, none, 0);
         }
     }
 }

@@ -11,7 +11,6 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::{Mode, fstat, fstatat};
 
 use super::child::{self, Walk};
-use super::guarded::Guarded;
 use super::handshake::{self, MICROS, Message, WORDS};
 use super::image::{Ends, Image};
 use super::proc::Proc;
@@ -19,7 +18,6 @@ use super::{Standing, check, explain, joins, let_go, maps, number, observe, read
 use crate::failure::{Failure, Stage};
 use crate::namespace::{Kind, Kinds};
 use crate::plan::{Maps, Plan, Step};
-use crate::sys::Cloned;
 
 const USER: Kinds = Kinds::NONE.with(Kind::User);
 
@@ -89,13 +87,10 @@ fn own_user_namespace(plan: &Plan, maps: &Maps, proc: Option<&Proc>) -> Result<(
     let (parent, childs) = handshake::channel(false).map_err(explain::channels)?;
     let parent = [parent.as_raw_fd(), -1];
     let ends = Ends { channel: childs.as_raw_fd(), parent, ..Ends::none(-1) };
-    let mut image = Image::new(plan, &[], &ends);
-    let Cloned::Parent { pid, pidfd } = child::clone(USER, &mut image).map_err(refused)? else {
-        unreachable!("the child never returns")
-    };
+    let image = Image::new(plan, &[], &ends);
     // It waits for a word that never comes, and is killed when all is done.
-    let holder = Guarded::new(pidfd, pid);
-    let (dir, name) = proc.child(pid, holder.pidfd())?;
+    let holder = child::clone(USER, image, false).map_err(refused)?;
+    let (dir, name) = proc.child(holder.pid, holder.pidfd())?;
     maps::write_all(maps, &dir, &name)?;
     let failed = |errno: Errno| Failure::errno(Stage::Unshare, "enter", "the new user namespace", errno);
     let file = openat(&dir, "ns/user", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed)?;

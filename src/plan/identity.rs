@@ -30,6 +30,8 @@ pub struct Identity {
     pub gid: Option<u32>,
     pub groups: Groups,
     pub user_name: Option<String>,
+    /// Whether its ids outside are the caller's, who has the same real, effective and saved one.
+    pub same_ids: bool,
 }
 
 impl Identity {
@@ -86,7 +88,12 @@ impl Identity {
             let rule = format!("{} groups: the kernel takes {MAX_GROUPS}", list.len());
             return Err(Failure::refused(Stage::Plan, "set", "the supplementary groups", rule));
         }
-        let identity = Identity { uid, gid, groups, user_name };
+        let outside_gid = gid.and_then(|gid| maps.map_or(Some(gid), |maps| maps.gid.map.outside(gid)));
+        let stays = |id: Option<u32>, outside: Option<u32>, own: [u32; 3]| {
+            id.is_none() || outside.is_some_and(|outside| own == [outside; 3])
+        };
+        let same_ids = stays(uid, outside, host.uids) && stays(gid, outside_gid, host.gids);
+        let identity = Identity { uid, gid, groups, user_name, same_ids };
         match (maps, space) {
             (Some(maps), _) => identity.held_by(maps, host)?,
             (None, Some(space)) => {

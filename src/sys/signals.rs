@@ -7,6 +7,8 @@ use std::ptr::null;
 
 use nix::errno::Errno;
 
+use super::call;
+
 /// The bytes of the kernel's signal set, a bit for each of 1 to 64.
 pub const SET_BYTES: usize = 8;
 /// Every signal.
@@ -26,10 +28,8 @@ pub fn mask() -> Result<u64, Errno> {
 pub fn set_mask(mask: u64) -> Result<(), Errno> {
     let none = null::<u64>();
     // SAFETY: as above.
-    let answer = unsafe {
-        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, none, SET_BYTES)
-    };
-    Errno::result(answer).map(drop)
+    let answer = unsafe { call!(SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, none, SET_BYTES) };
+    answer.map(drop).map_err(Errno::from_raw)
 }
 
 /// A signal that was blocked, and has come.

@@ -41,6 +41,7 @@ mod refuse_maps;
 mod report;
 mod report_json;
 mod searched;
+mod shared_memory;
 mod signals;
 mod statuses;
 mod streams;

@@ -28,6 +28,7 @@ pub fn plain() -> Host {
         gids: [1000; 3],
         groups: vec![24, 1000],
         capabilities: 0,
+        permitted: 0,
         user_side: side.clone(),
         group_side: side,
         denies_setgroups: false,
@@ -53,7 +54,14 @@ fn granted() -> Host {
 }
 
 pub fn root() -> Host {
-    Host { uids: [0; 3], gids: [0; 3], groups: vec![0], capabilities: u64::MAX, ..plain() }
+    Host {
+        uids: [0; 3],
+        gids: [0; 3],
+        groups: vec![0],
+        capabilities: u64::MAX,
+        permitted: u64::MAX,
+        ..plain()
+    }
 }
 
 /// The account that `--user UID:GID` is: no database was asked.
@@ -134,7 +142,7 @@ fn who_may_write_comes_from_capabilities_and_never_from_uid_0() {
     assert!(planned(&words, &numbered(root(), 0)).permitted().is_ok());
     let bare = Host { capabilities: 0, ..numbered(root(), 0) };
     assert!(planned(&words, &bare).permitted().is_err());
-    let able = Host { capabilities: u64::MAX, ..numbered(plain(), 0) };
+    let able = Host { capabilities: u64::MAX, permitted: u64::MAX, ..numbered(plain(), 0) };
     assert!(planned(&words, &able).permitted().is_ok());
 }
 

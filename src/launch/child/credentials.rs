@@ -3,7 +3,8 @@
 
 use libc::{c_int, c_long};
 
-use super::answer::{check, expect};
+use super::answer::expect;
+use crate::sys::{ask, call};
 
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
@@ -23,22 +24,22 @@ struct CapabilityData {
 
 pub unsafe fn prctl(option: c_int, value: usize, more: usize) -> Result<c_long, c_int> {
     // SAFETY: the options used here take numbers only; the last two arguments have to be 0.
-    check(unsafe { libc::syscall(libc::SYS_prctl, option, value, more, 0usize, 0usize) })
+    unsafe { call!(SYS_prctl, option, value, more, 0, 0) }
 }
 
 /// Real, effective and saved id, of getresuid(2) or getresgid(2).
 pub unsafe fn three(number: c_long) -> Result<[u32; 3], c_int> {
     let [mut real, mut effective, mut saved] = [0u32; 3];
     // SAFETY: three pointers to ids, which outlive the call.
-    check(unsafe { libc::syscall(number, &raw mut real, &raw mut effective, &raw mut saved) })?;
+    unsafe { ask(number, [&raw mut real, &raw mut effective, &raw mut saved].map(|id| id as usize)) }?;
     Ok([real, effective, saved])
 }
 
 pub unsafe fn set_groups(list: &[u32], room: &mut [u32]) -> Result<(), c_int> {
     // SAFETY: the lengths are those of the slices; the room is one longer than the list, so that more would be seen.
     unsafe {
-        check(libc::syscall(libc::SYS_setgroups, list.len(), list.as_ptr()))?;
-        let count = check(libc::syscall(libc::SYS_getgroups, room.len(), room.as_mut_ptr()))?;
+        call!(SYS_setgroups, list.len(), list.as_ptr())?;
+        let count = call!(SYS_getgroups, room.len(), room.as_mut_ptr())?;
         // The kernel keeps them in the order of its own ids, which a map can change.
         let read = room.get(..count as usize).unwrap_or_default();
         expect(read.len() == list.len() && read.iter().all(|gid| list.binary_search(gid).is_ok()))
@@ -76,8 +77,8 @@ pub unsafe fn empty_capability_sets() -> Result<(), c_int> {
     // SAFETY: version 3 takes a header and two structures, which outlive the calls.
     unsafe {
         prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as usize, 0)?;
-        check(libc::syscall(libc::SYS_capset, &raw mut header, NONE.as_ptr()))?;
-        check(libc::syscall(libc::SYS_capget, &raw mut header, found.as_mut_ptr()))?;
+        call!(SYS_capset, &raw mut header, NONE.as_ptr())?;
+        call!(SYS_capget, &raw mut header, found.as_mut_ptr())?;
     }
     expect(found == NONE)
 }

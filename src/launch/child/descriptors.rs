@@ -7,9 +7,9 @@ use std::mem::size_of;
 use libc::{c_int, c_long};
 use nix::errno::Errno;
 
-use super::answer::{check, expect};
+use super::answer::expect;
 use super::credentials::prctl;
-use crate::sys;
+use crate::sys::{self, call};
 
 /// Closes every descriptor from `first` up but `kept`, in ascending order. Where close_range(2) is filtered, what /proc lists.
 pub unsafe fn close_all_but(kept: &[c_int], first: c_int, proc: c_int) -> Result<(), c_int> {
@@ -35,11 +35,11 @@ unsafe fn close_listed(kept: &[c_int], first: c_int, proc: c_int) -> Result<(), 
             proc => (proc, c"self/fd".as_ptr()),
         };
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        let dir = check(libc::syscall(libc::SYS_openat, at, path, flags, 0))?;
+        let dir = call!(SYS_openat, at, path, flags, 0)?;
         let mut buffer = [0u64; 256];
         loop {
             let size = size_of::<[u64; 256]>();
-            let filled = check(libc::syscall(libc::SYS_getdents64, dir, buffer.as_mut_ptr(), size))?;
+            let filled = call!(SYS_getdents64, dir, buffer.as_mut_ptr(), size)?;
             let mut offset = 0;
             while offset < filled {
                 let record = buffer.as_ptr().byte_offset(offset as isize).cast::<libc::dirent64>();
@@ -47,11 +47,11 @@ unsafe fn close_listed(kept: &[c_int], first: c_int, proc: c_int) -> Result<(), 
                 let name = CStr::from_ptr((&raw const (*record).d_name).cast());
                 let number = decimal(name);
                 if number >= first && c_long::from(number) != dir && !kept.contains(&number) {
-                    libc::syscall(libc::SYS_close, number);
+                    let _ = call!(SYS_close, number);
                 }
             }
             if filled == 0 {
-                libc::syscall(libc::SYS_close, dir);
+                let _ = call!(SYS_close, dir);
                 return Ok(());
             }
         }
@@ -62,7 +62,7 @@ unsafe fn close_listed(kept: &[c_int], first: c_int, proc: c_int) -> Result<(), 
 fn probe(kept: &[c_int], first: c_int) -> Result<(), c_int> {
     const PROBED: c_int = 1024;
     // SAFETY: numbers alone; asking for a flag changes nothing.
-    let is_open = |fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } != -1;
+    let is_open = |fd| unsafe { call!(SYS_fcntl, fd, libc::F_GETFD) }.is_ok();
     expect((first..PROBED).all(|fd| kept.contains(&fd) || !is_open(fd)))
 }
 

@@ -2,10 +2,10 @@
 #![allow(unsafe_code)]
 
 use libc::c_int;
-use nix::errno::Errno;
 
 use super::super::image::Image;
 use super::place::identity;
+use crate::sys::call;
 
 /// The detail of a failed exec: the file is there, so what is missing is the interpreter that it names.
 pub const NO_INTERPRETER: u32 = 1;
@@ -22,8 +22,7 @@ pub unsafe fn execute(image: &Image) -> (c_int, u32) {
     // SAFETY: the lists end with null pointers; see run.
     unsafe {
         for (index, path) in (0u32..).zip(&image.candidates).filter(|(_, path)| !path.is_null()) {
-            libc::syscall(libc::SYS_execve, *path, image.argv.as_ptr(), envp);
-            let now = Errno::last_raw();
+            let Err(now) = call!(SYS_execve, *path, image.argv.as_ptr(), envp) else { continue };
             let exists = identity(*path);
             match (now, exists) {
                 (libc::EACCES, Err(libc::EACCES)) => detail |= UNSEARCHABLE,

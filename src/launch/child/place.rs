@@ -7,8 +7,9 @@ use std::ptr;
 
 use libc::{c_char, c_int, c_long};
 
-use super::answer::{check, expect};
+use super::answer::expect;
 use super::descriptors::decimal;
+use crate::sys::call;
 
 pub unsafe fn mount(
     source: *const c_char,
@@ -18,12 +19,12 @@ pub unsafe fn mount(
 ) -> Result<(), c_int> {
     let none = ptr::null::<c_char>();
     // SAFETY: each pointer is null or a NUL-terminated string of the caller's.
-    check(unsafe { libc::syscall(libc::SYS_mount, source, target, kind, flags, none) }).map(drop)
+    unsafe { call!(SYS_mount, source, target, kind, flags, none) }.map(drop)
 }
 
 pub unsafe fn chdir(dir: *const c_char) -> Result<(), c_int> {
     // SAFETY: a NUL-terminated string of the caller's.
-    check(unsafe { libc::syscall(libc::SYS_chdir, dir) }).map(drop)
+    unsafe { call!(SYS_chdir, dir) }.map(drop)
 }
 
 /// Enters a directory, and sees that it is the one. Without leave to search it, where it lies is not to be seen either.
@@ -41,7 +42,7 @@ pub unsafe fn identity_of(fd: c_int) -> Result<(u64, u64), c_int> {
     // SAFETY: plain data, filled in by the kernel.
     unsafe {
         let mut found: libc::stat = zeroed();
-        check(libc::fstat(fd, &mut found) as c_long)?;
+        call!(SYS_fstat, fd, &raw mut found)?;
         Ok((found.st_dev, found.st_ino))
     }
 }
@@ -51,7 +52,7 @@ pub unsafe fn identity_at(dir: c_int, path: &CStr) -> Result<(u64, u64), c_int> 
     // SAFETY: plain data, filled in by the kernel; the path is NUL-terminated.
     unsafe {
         let mut found: libc::stat = zeroed();
-        check(libc::fstatat(dir, path.as_ptr(), &mut found, 0) as c_long)?;
+        call!(SYS_newfstatat, dir, path.as_ptr(), &raw mut found, 0)?;
         Ok((found.st_dev, found.st_ino))
     }
 }
@@ -61,7 +62,7 @@ pub unsafe fn identity(path: *const c_char) -> Result<(u64, u64), c_int> {
     // SAFETY: plain data, filled in by the kernel; the path is a NUL-terminated string of the caller's.
     unsafe {
         let mut found: libc::stat = zeroed();
-        check(libc::stat(path, &mut found) as c_long)?;
+        call!(SYS_newfstatat, libc::AT_FDCWD, path, &raw mut found, 0)?;
         Ok((found.st_dev, found.st_ino))
     }
 }
@@ -72,15 +73,15 @@ pub unsafe fn shows_us(dir: *const c_char) -> Result<bool, c_int> {
     // SAFETY: the path is a NUL-terminated string of the caller's, the rest plain data that outlives the calls.
     unsafe {
         let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        let fd = check(libc::syscall(libc::SYS_openat, libc::AT_FDCWD, dir, flags, 0))?;
+        let fd = call!(SYS_openat, libc::AT_FDCWD, dir, flags, 0)?;
         let mut found: libc::statfs = zeroed();
-        check(libc::fstatfs(fd as c_int, &mut found) as c_long)?;
+        call!(SYS_fstatfs, fd, &raw mut found)?;
         let own = c"self".as_ptr();
-        let read = libc::syscall(libc::SYS_readlinkat, fd, own, name.as_mut_ptr(), size);
-        libc::syscall(libc::SYS_close, fd);
+        let read = call!(SYS_readlinkat, fd, own, name.as_mut_ptr(), size);
+        let _ = call!(SYS_close, fd);
         let pid = CStr::from_bytes_until_nul(&name).map_or(-1, decimal);
         let is_proc = i128::from(found.f_type) == i128::from(libc::PROC_SUPER_MAGIC);
-        Ok(is_proc && read > 0 && c_long::from(pid) == libc::syscall(libc::SYS_getpid))
+        Ok(is_proc && read? > 0 && c_long::from(pid) == call!(SYS_getpid)?)
     }
 }
 
@@ -88,7 +89,7 @@ pub unsafe fn uname() -> Result<libc::utsname, c_int> {
     // SAFETY: plain data, filled in by the kernel with NUL-terminated names.
     unsafe {
         let mut names: libc::utsname = zeroed();
-        check(libc::uname(&mut names) as c_long).map(|_| names)
+        call!(SYS_uname, &raw mut names).map(|_| names)
     }
 }
 
@@ -96,17 +97,16 @@ pub unsafe fn uname() -> Result<libc::utsname, c_int> {
 pub unsafe fn loopback() -> Result<(), c_int> {
     // SAFETY: the request is plain data with a NUL-terminated name, and outlives the calls.
     unsafe {
-        let socket =
-            check(libc::syscall(libc::SYS_socket, libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?;
+        let socket = call!(SYS_socket, libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0)?;
         let mut request: libc::ifreq = zeroed();
         request.ifr_name[0] = b'l' as c_char;
         request.ifr_name[1] = b'o' as c_char;
-        check(libc::syscall(libc::SYS_ioctl, socket, libc::SIOCGIFFLAGS, &raw mut request))?;
+        call!(SYS_ioctl, socket, libc::SIOCGIFFLAGS, &raw mut request)?;
         request.ifr_ifru.ifru_flags |= libc::IFF_UP as i16;
-        check(libc::syscall(libc::SYS_ioctl, socket, libc::SIOCSIFFLAGS, &raw mut request))?;
+        call!(SYS_ioctl, socket, libc::SIOCSIFFLAGS, &raw mut request)?;
         request.ifr_ifru.ifru_flags = 0;
-        check(libc::syscall(libc::SYS_ioctl, socket, libc::SIOCGIFFLAGS, &raw mut request))?;
-        libc::syscall(libc::SYS_close, socket);
+        call!(SYS_ioctl, socket, libc::SIOCGIFFLAGS, &raw mut request)?;
+        let _ = call!(SYS_close, socket);
         expect(request.ifr_ifru.ifru_flags & libc::IFF_UP as i16 != 0)
     }
 }

@@ -7,7 +7,7 @@ use std::ptr;
 use libc::{c_char, c_int, c_long};
 
 use super::super::handshake::{DETAIL, ERRNO, FAILED, GO_BYTES, KIND, STEP, WORDS};
-use super::answer::check;
+use crate::sys::call;
 
 /// Blocks until the parent says `word`; where it can't be heard, the command never runs.
 pub unsafe fn wait(channel: c_int, word: u32) {
@@ -25,7 +25,7 @@ pub unsafe fn await_word(channel: c_int, word: u32) -> Result<(), c_int> {
     // SAFETY: the length is that of the buffer; a packet comes whole.
     unsafe {
         loop {
-            match check(libc::syscall(libc::SYS_read, channel, said.as_mut_ptr(), GO_BYTES)) {
+            match call!(SYS_read, channel, said.as_mut_ptr(), GO_BYTES) {
                 Err(libc::EINTR) => continue,
                 Err(errno) => return Err(errno),
                 Ok(got) if got == GO_BYTES as c_long && said.first() == Some(&word) => return Ok(()),
@@ -41,7 +41,7 @@ pub unsafe fn send(channel: c_int, words: &[u32; WORDS]) {
         let none = ptr::null::<c_char>();
         let flags = libc::MSG_NOSIGNAL;
         let size = size_of::<[u32; WORDS]>();
-        if libc::syscall(libc::SYS_sendto, channel, words.as_ptr(), size, flags, none, 0) != size as c_long {
+        if call!(SYS_sendto, channel, words.as_ptr(), size, flags, none, 0) != Ok(size as c_long) {
             // Nobody answers what was not said.
             exit();
         }
@@ -63,6 +63,6 @@ pub unsafe fn fail(channel: c_int, words: &mut [u32; WORDS], step: u32, errno: c
 pub unsafe fn exit() -> ! {
     loop {
         // SAFETY: ends the process at once, with nothing of the parent's run twice.
-        unsafe { libc::syscall(libc::SYS_exit_group, 125) };
+        let _ = unsafe { call!(SYS_exit_group, 125) };
     }
 }

@@ -1,15 +1,13 @@
 //! The steps of the plan, each as the system calls that do it and the one that shows it done.
 #![allow(unsafe_code)]
 
-use std::mem::{size_of, zeroed};
 use std::ptr;
 
 use libc::{c_char, c_int, c_long};
 
 use super::super::handshake::{CARRIED, KIND, PROCEED, WORDS};
 use super::super::image::Image;
-use super::super::init;
-use super::answer::{check, expect};
+use super::answer::expect;
 use super::credentials::{empty_bounding_set, empty_capability_sets, prctl, set_groups, three};
 use super::descriptors::close_all_but;
 use super::place::{chdir, enter, identity, identity_at, identity_of, loopback, mount, shows_us, uname};
@@ -17,6 +15,7 @@ use super::voice::{exit, send, wait};
 use crate::namespace::{Kind, Kinds};
 use crate::plan::Step;
 use crate::request::namespaces::Propagation;
+use crate::sys::call;
 
 /// What one step leaves for a later one.
 pub struct Walk {
@@ -51,7 +50,7 @@ impl Walk {
                     if image.sets_clocks {
                         let path = c"self/timens_offsets".as_ptr();
                         let flags = libc::O_WRONLY | libc::O_CLOEXEC;
-                        self.clocks = check(libc::syscall(libc::SYS_openat, image.proc, path, flags, 0))?;
+                        self.clocks = call!(SYS_openat, image.proc, path, flags, 0)?;
                     }
                     prctl(libc::PR_SET_DUMPABLE, 0, 0)?;
                     expect(prctl(libc::PR_GET_DUMPABLE, 0, 0)? == 0)
@@ -59,20 +58,20 @@ impl Walk {
                 Step::Join { kind, .. } => {
                     let fd = image.joins.get(self.join).copied().unwrap_or(-1);
                     self.join += 1;
-                    check(libc::syscall(libc::SYS_setns, fd, kind.flag()))?;
+                    call!(SYS_setns, fd, kind.flag())?;
                     expect(identity_of(fd)? == identity_at(image.proc, kind.joined_file())?)
                 }
                 Step::NewTime => {
-                    check(libc::syscall(libc::SYS_unshare, libc::CLONE_NEWTIME))?;
+                    call!(SYS_unshare, libc::CLONE_NEWTIME)?;
                     let own = identity_at(image.proc, c"self/ns/time")?;
                     expect(own != identity_at(image.proc, Kind::Time.joined_file())?)
                 }
                 Step::EnterTime => {
                     let (at, path) = (image.proc, Kind::Time.joined_file());
                     let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-                    let fd = check(libc::syscall(libc::SYS_openat, at, path.as_ptr(), flags, 0))?;
-                    let entered = check(libc::syscall(libc::SYS_setns, fd, libc::CLONE_NEWTIME));
-                    libc::syscall(libc::SYS_close, fd);
+                    let fd = call!(SYS_openat, at, path.as_ptr(), flags, 0)?;
+                    let entered = call!(SYS_setns, fd, libc::CLONE_NEWTIME);
+                    let _ = call!(SYS_close, fd);
                     entered?;
                     expect(identity_at(at, c"self/ns/time")? == identity_at(at, path)?)
                 }
@@ -80,12 +79,12 @@ impl Walk {
                     let path = c"self/timens_offsets".as_ptr();
                     let flags = libc::O_WRONLY | libc::O_CLOEXEC;
                     let fd = match self.clocks {
-                        -1 => check(libc::syscall(libc::SYS_openat, image.proc, path, flags, 0))?,
+                        -1 => call!(SYS_openat, image.proc, path, flags, 0)?,
                         open => open,
                     };
                     let bytes = text.to_bytes();
-                    let written = check(libc::syscall(libc::SYS_write, fd, bytes.as_ptr(), bytes.len()));
-                    libc::syscall(libc::SYS_close, fd);
+                    let written = call!(SYS_write, fd, bytes.as_ptr(), bytes.len());
+                    let _ = call!(SYS_close, fd);
                     expect(written? == bytes.len() as c_long)
                 }
                 Step::Carry(kinds) => carry(*kinds, image, words),
@@ -96,7 +95,7 @@ impl Walk {
                     {
                         *before = identity_at(image.proc, kind.joined_file())?;
                     }
-                    check(libc::syscall(libc::SYS_unshare, kinds.flags()))?;
+                    call!(SYS_unshare, kinds.flags())?;
                     for (kind, before) in
                         Kind::ALL.into_iter().zip(before).filter(|(kind, _)| kinds.has(*kind))
                     {
@@ -104,17 +103,18 @@ impl Walk {
                     }
                     Ok(())
                 }
-                Step::Init => init::start(image, words),
+                // What comes after it is another process's: the course takes it.
+                Step::Init => Err(libc::ENOSYS),
                 Step::Loopback => loopback(),
                 Step::Hostname(name) => {
                     let length = name.to_bytes().len();
-                    check(libc::syscall(libc::SYS_sethostname, name.as_ptr(), length))?;
+                    call!(SYS_sethostname, name.as_ptr(), length)?;
                     let names = uname()?;
                     expect(libc::strcmp(names.nodename.as_ptr(), name.as_ptr()) == 0)
                 }
                 Step::Domainname(name) => {
                     let length = name.to_bytes().len();
-                    check(libc::syscall(libc::SYS_setdomainname, name.as_ptr(), length))?;
+                    call!(SYS_setdomainname, name.as_ptr(), length)?;
                     let names = uname()?;
                     expect(libc::strcmp(names.domainname.as_ptr(), name.as_ptr()) == 0)
                 }
@@ -132,10 +132,10 @@ impl Walk {
                     chdir(dir.as_ptr())?;
                     self.root = identity(c".".as_ptr())?;
                     let here = c".".as_ptr();
-                    check(libc::syscall(libc::SYS_pivot_root, here, here)).map(drop)
+                    call!(SYS_pivot_root, here, here).map(drop)
                 }
                 Step::LeaveOldRoot => {
-                    check(libc::syscall(libc::SYS_umount2, c".".as_ptr(), libc::MNT_DETACH))?;
+                    call!(SYS_umount2, c".".as_ptr(), libc::MNT_DETACH)?;
                     chdir(c"/".as_ptr())?;
                     // From the root upwards is what is stacked on it: the old root, as long as it is there.
                     expect(identity(c"/".as_ptr())? == self.root && identity(c"/..".as_ptr())? == self.root)
@@ -143,7 +143,7 @@ impl Walk {
                 Step::Chroot(dir) => {
                     chdir(dir.as_ptr())?;
                     self.root = identity(c".".as_ptr())?;
-                    check(libc::syscall(libc::SYS_chroot, c".".as_ptr()))?;
+                    call!(SYS_chroot, c".".as_ptr())?;
                     chdir(c"/".as_ptr())?;
                     expect(identity(c"/".as_ptr())? == self.root)
                 }
@@ -153,23 +153,23 @@ impl Walk {
                     expect(shows_us(dir.as_ptr())?)
                 }
                 Step::NewSession => {
-                    let session = check(libc::syscall(libc::SYS_setsid))?;
-                    expect(session == libc::syscall(libc::SYS_getpid))
+                    let session = call!(SYS_setsid)?;
+                    expect(session == call!(SYS_getpid)?)
                 }
                 Step::OwnGroup => {
-                    check(libc::syscall(libc::SYS_setpgid, 0, 0))?;
-                    expect(libc::syscall(libc::SYS_getpgid, 0) == libc::syscall(libc::SYS_getpid))
+                    call!(SYS_setpgid, 0, 0)?;
+                    expect(call!(SYS_getpgid, 0) == call!(SYS_getpid))
                 }
                 Step::Streams(list) => {
                     for fd in list {
-                        check(libc::syscall(libc::SYS_dup3, image.null, *fd, 0))?;
+                        call!(SYS_dup3, image.null, *fd, 0)?;
                         expect(identity_of(*fd)? == identity_of(image.null)?)?;
                     }
                     Ok(())
                 }
                 Step::Umask(mask) => {
-                    libc::syscall(libc::SYS_umask, *mask);
-                    expect(libc::syscall(libc::SYS_umask, *mask) == c_long::from(*mask))
+                    call!(SYS_umask, *mask)?;
+                    expect(call!(SYS_umask, *mask)? == c_long::from(*mask))
                 }
                 Step::Chdir { dir, retried } => match enter(dir.as_ptr()) {
                     Err(libc::EACCES | libc::EPERM) if *retried => {
@@ -182,23 +182,23 @@ impl Walk {
                 Step::ChdirAgain => enter(self.chdir),
                 Step::InsideRoot => {
                     let mut path: [u8; 4096] = [0; 4096];
-                    check(libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()))?;
+                    call!(SYS_getcwd, path.as_mut_ptr(), path.len())?;
                     expect(path.first() == Some(&b'/'))
                 }
                 Step::Bounding => empty_bounding_set(),
                 Step::Groups(list) => set_groups(list, &mut image.groups),
                 Step::Gid(gid) => {
-                    check(libc::syscall(libc::SYS_setresgid, *gid, *gid, *gid))?;
+                    call!(SYS_setresgid, *gid, *gid, *gid)?;
                     expect(three(libc::SYS_getresgid)? == [*gid; 3])
                 }
                 Step::Uid(uid) => {
-                    check(libc::syscall(libc::SYS_setresuid, *uid, *uid, *uid))?;
+                    call!(SYS_setresuid, *uid, *uid, *uid)?;
                     expect(three(libc::SYS_getresuid)? == [*uid; 3])
                 }
                 Step::Capabilities => empty_capability_sets(),
                 Step::Irrevocable => {
                     let unchanged = u32::MAX;
-                    expect(libc::syscall(libc::SYS_setresuid, unchanged, 0, unchanged) == -1)
+                    expect(call!(SYS_setresuid, unchanged, 0, unchanged).is_err())
                 }
                 Step::NoNewPrivs => {
                     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
@@ -218,20 +218,9 @@ impl Walk {
 
 /// A second clone, whose child is the launcher's as this one is, and goes on in its place.
 unsafe fn carry(kinds: Kinds, image: &Image, words: &mut [u32; WORDS]) -> Result<(), c_int> {
-    let flags = kinds.flags() | libc::CLONE_PARENT;
-    // SAFETY: the structure is of the size that is named; a null stack means a copy of this one, and one thread runs.
-    let pid = unsafe {
-        let mut args: libc::clone_args = zeroed();
-        args.flags = flags as u64;
-        match check(libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>())) {
-            Err(libc::ENOSYS | libc::EPERM) => {
-                let none = ptr::null_mut::<libc::c_void>();
-                let flags = (flags | libc::SIGCHLD) as libc::c_ulong;
-                check(libc::syscall(libc::SYS_clone, flags, none, none, none, none))?
-            }
-            answer => answer?,
-        }
-    };
+    let flags = kinds.flags() | libc::CLONE_PARENT | libc::SIGCHLD;
+    // SAFETY: numbers alone; no stack means a copy of this one, and one thread runs.
+    let pid = unsafe { call!(SYS_clone, flags, 0, 0, 0, 0) }?;
     // SAFETY: see run.
     unsafe {
         if pid != 0 {
