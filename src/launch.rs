@@ -61,7 +61,8 @@ pub struct Launched {
     pub life: Option<Life>,
     pub real_pid: i32,
     pub isolated_pid: i32,
-    pub started: Instant,
+    /// Where somebody asks how long it takes.
+    pub started: Option<Instant>,
     /// Its own again where this is dropped.
     pub terminal: Terminal,
 }
@@ -113,7 +114,7 @@ fn ready(plan: &Plan) -> Result<Held<'_>, Failure> {
         },
     );
 
-    let since = Instant::now();
+    let since = plan.is_timed().then(Instant::now);
     let child = child::clone(plan.layout.cloned, image, plan.shares_memory)
         .map_err(|errno| explain::clone(errno, plan.layout.cloned))?;
     drop((childs, inits));
@@ -191,20 +192,31 @@ impl Held<'_> {
     }
 
     fn run(self) -> Result<Launched, Failure> {
-        let (real_pid, isolated_pid) = (self.standing.real_pid, self.standing.isolated_pid);
-        let mut terminal = if self.plan.lifetime.own_group { Terminal::find() } else { Terminal::later() };
+        let Standing { mut real_pid, mut isolated_pid, .. } = self.standing;
+        let mut terminal = Terminal::later();
         if self.plan.lifetime.foreground {
             terminal.lend(real_pid);
         }
         // From now on it may run.
-        let started = Instant::now();
+        let started = self.plan.is_timed().then(Instant::now);
         let silent = |errno| gone(&self.child, self.life.as_ref(), errno);
         let word = if self.plan.hold { handshake::RELEASE } else { handshake::PROCEED };
         self.parent.go(word, real_pid).map_err(silent)?;
-        match self.parent.hear() {
-            Ok(None) => {}
-            Ok(Some(message)) => return Err(failure(&message, self.plan)),
-            Err(errno) => return Err(silent(errno)),
+        if self.plan.lifetime.own_group {
+            // While its standard streams are still ours.
+            terminal.seek();
+        }
+        loop {
+            match self.parent.hear() {
+                Ok(None) => break,
+                // What its init has made says who it is, and waits for no answer.
+                Ok(Some(message)) if message.kind() == handshake::READY && !self.plan.hold => {
+                    real_pid = told_pid(&message)?;
+                    isolated_pid = message.word(handshake::PID) as i32;
+                }
+                Ok(Some(message)) => return Err(failure(&message, self.plan)),
+                Err(errno) => return Err(silent(errno)),
+            }
         }
         self.kept.stay();
         let child = self.child.pid;

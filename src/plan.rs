@@ -51,7 +51,8 @@ pub struct Plan {
     pub needs: Vec<Need>,
     /// Whether the state before the exec is read back for a report, beyond what each step verifies.
     pub observe: bool,
-    /// Whether the command is held before its exec for something that the launcher does then: a report, a file, a bind.
+    /// Whether the command is held before its exec for something that the launcher does then: a report, a file, a bind,
+    /// lending the terminal to its group.
     pub hold: bool,
     /// Whether the command's process shares its parent's memory until its exec, which spares copying it.
     pub shares_memory: bool,
@@ -73,8 +74,8 @@ impl Plan {
         needs.extend(identity.needs(host, &layout));
         let observe = request.report.verbose || request.report.report == Some(Form::Json);
         let told = !request.report.quiet || lifetime.daemon || lifetime.pid_file.is_some();
-        let relayed = lifetime.model == Model::Init || layout.carried.is_some();
-        let hold = told || observe || relayed || !layout.persist.is_empty();
+        let met = lifetime.foreground || layout.carried.is_some() || !layout.persist.is_empty();
+        let hold = told || observe || met;
         let command = request.command.clone();
         let mut plan = Plan {
             command,
@@ -119,6 +120,11 @@ impl Plan {
             )
         };
         self.steps.iter().any(changes)
+    }
+
+    /// Whether somebody asks how long anything takes.
+    pub fn is_timed(&self) -> bool {
+        self.observe || self.lifetime.timeout.is_some()
     }
 
     /// Whether the command gets this descriptor of the caller's.

@@ -23,7 +23,8 @@ const TIMED_OUT: u8 = 124;
 pub struct End {
     pub way: Way,
     pub by: EndedBy,
-    pub wall: Duration,
+    /// Only where the plan is timed.
+    pub wall: Option<Duration>,
     /// What the command has used, and those of its children that it waited for.
     pub usage: Usage,
     /// What all of its processes have used that ended before seclude's report.

@@ -32,7 +32,8 @@ impl Terminal {
         Terminal { file: None, sought: false, lent: false }
     }
 
-    fn seek(&mut self) {
+    /// Looks for it, unless that was done.
+    pub fn seek(&mut self) {
         if !self.sought {
             *self = Terminal::find();
         }

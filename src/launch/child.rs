@@ -150,13 +150,15 @@ impl Course<'_> {
                 self.taken();
             }
             let Course { image, words, .. } = self;
-            if image.hold {
+            if image.hold || image.life >= 0 {
                 look(image, words);
                 words[KIND] = READY;
                 send(image.channel, words);
-                if let Err(errno) = await_word(image.channel, RELEASE) {
-                    fail(image.channel, words, EXEC, errno, 0);
-                }
+            }
+            if image.hold
+                && let Err(errno) = await_word(image.channel, RELEASE)
+            {
+                fail(image.channel, words, EXEC, errno, 0);
             }
             if let Err(errno) = restore(image) {
                 fail(image.channel, words, EXEC, errno, 0);

@@ -39,13 +39,13 @@ pub struct Standing {
     pub gids: [u32; 3],
     /// What the kernel shows of it; only where the plan is to observe.
     pub observed: Option<Observed>,
-    /// Since when it has been on its way.
-    pub since: Instant,
+    /// Since when it has been on its way, where that is asked.
+    pub since: Option<Instant>,
 }
 
 impl Standing {
     /// Of a command that nobody asked about: what is known of it from here.
-    pub(super) fn unheld(pid: i32, plan: &Plan, since: Instant) -> Standing {
+    pub(super) fn unheld(pid: i32, plan: &Plan, since: Option<Instant>) -> Standing {
         let isolated_pid = if plan.layout.made.has(Kind::Pid) { 1 } else { pid };
         Standing { real_pid: pid, isolated_pid, uids: [0; 3], gids: [0; 3], observed: None, since }
     }
@@ -55,7 +55,7 @@ impl Standing {
         real_pid: i32,
         status: Option<&OwnedFd>,
         plan: &Plan,
-        since: Instant,
+        since: Option<Instant>,
     ) -> Result<Standing, Failure> {
         Ok(Standing {
             real_pid,

@@ -201,7 +201,7 @@ pub fn ended(plan: &Plan, launched: &Launched, end: &End) -> String {
         "core": core,
         "ended_by": end.by.word(),
         "exit_status": end.exit_status(&plan.lifetime),
-        "wall_us": u64::try_from(end.wall.as_micros()).unwrap_or(u64::MAX),
+        "wall_us": end.wall.map(|wall| u64::try_from(wall.as_micros()).unwrap_or(u64::MAX)),
     });
     if let (Some(body), Value::Object(used)) = (body.as_object_mut(), used(&end.usage)) {
         body.extend(used);

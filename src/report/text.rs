@@ -40,7 +40,8 @@ pub fn ended(plan: &Plan, end: &End) -> String {
         EndedBy::Timeout => ", for its time was up",
         EndedBy::Parent => ", for seclude's caller had ended",
     };
-    format!("seclude: {name}: {way} after {}{why}\n", time(end.wall))
+    let after = end.wall.map(|wall| format!(" after {}", time(wall))).unwrap_or_default();
+    format!("seclude: {name}: {way}{after}{why}\n")
 }
 
 pub fn leftovers_word(how: Leftovers) -> &'static str {
@@ -164,7 +165,9 @@ pub fn steps(plan: &Plan, standing: &Standing) -> String {
     for (step, micros) in plan.steps.iter().zip(&seen.micros) {
         let _ = writeln!(out, "{:>8} µs  {step}", micros);
     }
-    let _ = writeln!(out, "{:>8} µs  from the clone until ready", standing.since.elapsed().as_micros());
+    if let Some(since) = standing.since {
+        let _ = writeln!(out, "{:>8} µs  from the clone until ready", since.elapsed().as_micros());
+    }
     for (kind, inode) in &seen.namespaces {
         let how = how(plan, *kind);
         let _ = writeln!(out, "{:COLUMN$}{kind}:[{inode}] {how}", "");

@@ -62,7 +62,8 @@ pub fn wait(
     let lifetime = &plan.lifetime;
     let answer = Signals::open().map_err(failed).and_then(|signals| {
         let caller = post.caller.as_ref().map(AsFd::as_fd);
-        let next = lifetime.timeout.map_or(Next::Nothing, |span| Next::Ask(launched.started + span));
+        let timed = lifetime.timeout.zip(launched.started);
+        let next = timed.map_or(Next::Nothing, |(span, started)| Next::Ask(started + span));
         let listens = launched.life.is_some();
         let mut watch = Watch {
             launched,
@@ -165,6 +166,7 @@ impl Watch<'_> {
     }
 
     fn look_at_the_clock(&mut self) {
+        let (Next::Ask(_) | Next::Kill(_)) = self.next else { return };
         let now = Instant::now();
         match self.next {
             // Only leftovers are left, and nobody is asked any more.
@@ -214,7 +216,7 @@ impl Watch<'_> {
     fn finish(&mut self) -> Result<End, Failure> {
         self.hear()?;
         let child = sys::reap(self.launched.pidfd.as_fd()).map_err(failed)?;
-        let wall = self.launched.started.elapsed();
+        let wall = self.launched.started.map(|started| started.elapsed());
         let has_init = self.launched.life.is_some();
         if has_init && self.ended.is_none() && child.code == libc::CLD_EXITED {
             let rule = "its init has ended without a word";

@@ -15,9 +15,10 @@ const MORE: usize = 1 << 20;
 struct Arena(UnsafeCell<[u8; FIRST]>);
 
 /// An allocator that only moves on: all that a launch allocates is a few hundred small things, which live as long as it.
+#[repr(C)]
 pub struct Heap {
     busy: AtomicBool,
-    /// Where the next thing goes, and where the room ends.
+    /// Where the next thing goes, and where the room ends: beside what is handed out first, in a page that is used anyway.
     room: UnsafeCell<(usize, usize)>,
     first: Arena,
 }
