@@ -9,6 +9,7 @@ mod image;
 mod init;
 mod inplace;
 mod joins;
+mod launched;
 mod life;
 mod maps;
 mod observe;
@@ -16,13 +17,14 @@ mod persist;
 mod proc;
 mod program;
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::time::Instant;
 
 use libc::rlimit;
 use nix::errno::Errno;
 
 pub use inplace::exec;
+pub use launched::Launched;
 pub use life::{Life, Scope, Told};
 pub use observe::{Observed, Standing};
 
@@ -50,21 +52,6 @@ pub struct Held<'a> {
     life: Option<Life>,
     kept: Kept,
     pub standing: Standing,
-}
-
-/// A command that runs.
-pub struct Launched {
-    /// The child: the command, or its init.
-    pub pidfd: OwnedFd,
-    pub child: i32,
-    /// To the init, where there is one.
-    pub life: Option<Life>,
-    pub real_pid: i32,
-    pub isolated_pid: i32,
-    /// Where somebody asks how long it takes.
-    pub started: Option<Instant>,
-    /// Its own again where this is dropped.
-    pub terminal: Terminal,
 }
 
 /// Brings a child to the brink of the exec, with everything done and verified, and holds it there; where the plan has
@@ -184,15 +171,15 @@ fn told_pid(message: &Message) -> Result<i32, Failure> {
     message.sender.ok_or_else(|| unspoken("the kernel did not say who spoke"))
 }
 
-impl Held<'_> {
-    /// Lets the command run, and returns once it does.
-    pub fn release(self) -> Result<Launched, Failure> {
+impl<'a> Held<'a> {
+    /// Lets the command run, and returns once it does; at once, where the plan has nobody to see it off.
+    pub fn release(self) -> Result<Launched<'a>, Failure> {
         let plan = self.plan;
         self.run().inspect_err(|_| let_go(plan))
     }
 
-    fn run(self) -> Result<Launched, Failure> {
-        let Standing { mut real_pid, mut isolated_pid, .. } = self.standing;
+    fn run(self) -> Result<Launched<'a>, Failure> {
+        let Standing { real_pid, isolated_pid, .. } = self.standing;
         let mut terminal = Terminal::later();
         if self.plan.lifetime.foreground {
             terminal.lend(real_pid);
@@ -206,30 +193,27 @@ impl Held<'_> {
             // While its standard streams are still ours.
             terminal.seek();
         }
-        loop {
+        if self.plan.hold {
             match self.parent.hear() {
-                Ok(None) => break,
-                // What its init has made says who it is, and waits for no answer.
-                Ok(Some(message)) if message.kind() == handshake::READY && !self.plan.hold => {
-                    real_pid = told_pid(&message)?;
-                    isolated_pid = message.word(handshake::PID) as i32;
-                }
+                Ok(None) => {}
                 Ok(Some(message)) => return Err(failure(&message, self.plan)),
                 Err(errno) => return Err(silent(errno)),
             }
         }
         self.kept.stay();
         let child = self.child.pid;
-        let pidfd = self.child.taken_over();
-        Ok(Launched { pidfd, child, life: self.life, real_pid, isolated_pid, started, terminal })
-    }
-}
-
-impl Launched {
-    /// Ends the command, and all of its pid namespace if it has a new one, where there is nobody to stay with it.
-    pub fn kill(&self) {
-        let _ = sys::send(self.pidfd.as_fd(), self.child, libc::SIGKILL);
-        let _ = sys::reap(self.pidfd.as_fd());
+        Ok(Launched {
+            plan: self.plan,
+            pidfd: self.child.taken_over(),
+            child,
+            life: self.life,
+            real_pid,
+            isolated_pid,
+            started,
+            terminal,
+            unheard: (!self.plan.hold).then_some(self.parent),
+            refused: None,
+        })
     }
 }
 

@@ -76,6 +76,9 @@ const CASES: &[Case] = &[
     (&[], "SCRATCH/uninterpreted", Err(Stage::Exec)),
     (&[], "SCRATCH/neither", Err(Stage::Exec)),
     (&["userns"], "-n user -u 0:0 /bin/true", Ok(0)),
+    (&["userns"], "-q -n user -u 0:0 /bin/true", Ok(0)),
+    (&["userns"], "-q -n user,pid -u 0:0 /bin/false", Ok(1)),
+    (&["userns"], "-q -n user,pid -u 0:0 SCRATCH/neither", Err(Stage::Exec)),
     (
         &["userns"],
         "-v -n user,pid,mount,uts,ipc,net,cgroup -u 0:0 --mount-proc --hostname a --domainname b /bin/true",
@@ -127,13 +130,16 @@ fn launched(words: &[OsString]) -> Result<i32, Failure> {
     let Asked::Request(request) = request::read(words)? else { panic!("{words:?} asks for a text") };
     let host = Host::probe(&request)?;
     let plan = Plan::new(&request, &host)?;
-    let launched = launch::hold(&plan)?.release()?;
+    let mut launched = launch::hold(&plan)?.release()?;
     let ended = sys::reap(launched.pidfd.as_fd()).expect("the command is our child, or its init");
-    let told = launched.life.map(|life| life.hear().expect("init has spoken"));
+    launched.verdict()?;
+    let told = launched.life.as_ref().map(|life| life.hear().expect("init can be heard"));
     let ended = match told {
-        None => ended,
         Some(Some(Told::Ended(change))) => change,
-        Some(_) => panic!("{words:?}: init has not told how the command ended"),
+        Some(_) if !launched.is_told_by(&ended) => {
+            panic!("{words:?}: init has not told how the command ended")
+        }
+        _ => ended,
     };
     assert_eq!(ended.code, libc::CLD_EXITED, "{words:?}");
     Ok(ended.status)

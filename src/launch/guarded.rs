@@ -1,5 +1,6 @@
 //! A child that nobody can forget: killed and reaped unless it is taken over, and how it ended where it fell silent.
 
+use std::mem::forget;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -19,19 +20,21 @@ pub struct Guarded<'a> {
     pidfd: Option<OwnedFd>,
     pub pid: i32,
     /// Freed after it is reaped, or has executed the command.
-    _lent: Option<Lent<'a>>,
+    lent: Option<Lent<'a>>,
 }
 
 impl<'a> Guarded<'a> {
     pub fn new(pidfd: OwnedFd, pid: i32, lent: Lent<'a>) -> Guarded<'a> {
-        Guarded { pidfd: Some(pidfd), pid, _lent: Some(lent) }
+        Guarded { pidfd: Some(pidfd), pid, lent: Some(lent) }
     }
 
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_ref().expect("a child is taken over last").as_fd()
     }
 
+    /// What is lent stays: whoever has it may still be on the way to its exec.
     pub fn taken_over(mut self) -> OwnedFd {
+        forget(self.lent.take());
         self.pidfd.take().expect("a child is taken over once")
     }
 }
@@ -48,7 +51,7 @@ impl Drop for Guarded<'_> {
 /// The first child has entered and ended; the second, which it left to us, is the command's.
 pub fn take_over(carrier: Guarded, pid: i32) -> Result<Guarded<'static>, Failure> {
     // It is our child and not yet reaped, so the number is still its own; it has a memory of its own.
-    let child = Guarded { pidfd: Some(open(pid, "the second child")?), pid, _lent: None };
+    let child = Guarded { pidfd: Some(open(pid, "the second child")?), pid, lent: None };
     drop(carrier);
     Ok(child)
 }

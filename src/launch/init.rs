@@ -8,10 +8,10 @@ use libc::{c_int, c_long, c_void};
 
 use super::child::credentials::prctl;
 use super::child::descriptors::close_all_but;
-use super::child::voice::{await_word, exit, send};
+use super::child::voice::{await_word, exit, exit_with, send};
 use super::handshake::{CARRIED, KIND, PROCEED, WORDS};
 use super::image::Image;
-use super::life::{ENDED, ORDER, STOPPED, Scope, TOLD};
+use super::life::{ENDED, FAILED, ORDER, STOPPED, Scope, TOLD};
 use crate::sys::{ALL, Run, SET_BYTES, Usage, call, clone};
 
 /// Makes the command's process, which runs `run(with)`; this one stays behind as init, and returns only where that fails.
@@ -31,9 +31,9 @@ pub unsafe fn start(image: &mut Image, run: Run, with: *mut c_void) -> Result<()
         image.signals = signals;
         // The terminal's signals are for the command.
         call!(SYS_setpgid, 0, 0)?;
-        let Image { life, init_waits: waits, proc, .. } = *image;
+        let Image { life, init_waits: waits, observe: observes, proc, .. } = *image;
         let command = clone(0, ptr::null_mut(), image.stack, run, with)?;
-        Init { command, signals, life, waits, ended: false }.live(proc)
+        Init { command, signals, life, waits, observes, ended: false }.live(proc)
     }
 }
 
@@ -65,6 +65,7 @@ struct Init {
     signals: c_int,
     life: c_int,
     waits: bool,
+    observes: bool,
     ended: bool,
 }
 
@@ -166,6 +167,10 @@ impl Init {
                     Ok(_) if info.si_code == libc::CLD_STOPPED => self.tell(STOPPED, &info, &usage),
                     Ok(_) => {
                         self.ended = true;
+                        let exited = info.si_code == libc::CLD_EXITED && info.si_status() != FAILED;
+                        if exited && !self.observes && !self.waits {
+                            exit_with(info.si_status());
+                        }
                         self.tell(ENDED, &info, &usage);
                         if !self.waits {
                             exit();

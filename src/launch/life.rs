@@ -13,6 +13,10 @@ pub const STOPPED: i64 = 1;
 /// The command has ended.
 pub const ENDED: i64 = 2;
 
+/// What init exits with where it fails. Where nobody observes, what else it exits with is the command's own status: that
+/// spares a word, and a launcher that wakes for it while the namespace ends.
+pub const FAILED: i32 = 125;
+
 /// What init says: which of the two, `si_code`, `si_status`, and what the command has used.
 pub const TOLD: usize = 3 + USAGE_WORDS;
 /// What the launcher says: a signal, and whom it is for.

@@ -52,15 +52,11 @@ pub(super) fn decide(request: &Request, host: &Host) -> Result<Exec, Failure> {
         ));
     }
     let variables = variables(request, host)?;
-    let environment = match &variables {
-        None => Environment::Inherited,
-        Some(list) => Environment::Exact(list.clone()),
-    };
     let path = match &variables {
         Some(list) => list.iter().find_map(|variable| value_of(variable, OsStr::new("PATH"))),
         None => host.environment.iter().find_map(|variable| value_of(variable, OsStr::new("PATH"))),
     };
-    let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
+    let candidates = candidates(program, path.unwrap_or(OsStr::new(DEFAULT_PATH)));
     let mut argv: Vec<CString> =
         request.command.iter().map(|word| c_string(word, "COMMAND")).collect::<Result<_, _>>()?;
     if let Some(name) = &request.identity.argv0 {
@@ -70,9 +66,9 @@ pub(super) fn decide(request: &Request, host: &Host) -> Result<Exec, Failure> {
     let same_root = request.namespaces.root.is_none() && !joined;
     let same_directory = same_root && request.identity.chdir.is_none();
     Ok(Exec {
-        candidates: candidates(program, path),
+        candidates,
         argv,
-        environment,
+        environment: variables.map_or(Environment::Inherited, Environment::Exact),
         same_root,
         same_directory,
         is_path: program.as_bytes().contains(&b'/'),
@@ -141,13 +137,17 @@ fn user_variables(host: &Host) -> [(&'static str, Option<OsString>); 4] {
 
 /// The value, if the variable has this name.
 fn value_of<'a>(variable: &'a CStr, name: &OsStr) -> Option<&'a OsStr> {
-    variable.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(OsStr::from_bytes)
+    let (own, rest) = variable.to_bytes().split_at_checked(name.len())?;
+    // Most differ here already.
+    rest.strip_prefix(b"=").filter(|_| own == name.as_bytes()).map(OsStr::from_bytes)
 }
 
 fn set(list: &mut Variables, name: &OsStr, value: Option<&OsStr>) {
     // Where an environment has it twice, programs differ in which one they read.
     let at = list.iter().position(|variable| value_of(variable, name).is_some());
-    list.retain(|variable| value_of(variable, name).is_none());
+    if at.is_some() {
+        list.retain(|variable| value_of(variable, name).is_none());
+    }
     if let Some(value) = value {
         let bytes = [name.as_bytes(), b"=", value.as_bytes()].concat();
         let variable =

@@ -25,8 +25,8 @@ enum Next {
     Kill(Instant),
 }
 
-pub(super) struct Watch<'a> {
-    pub(super) launched: &'a mut Launched,
+pub(super) struct Watch<'a, 'p> {
+    pub(super) launched: &'a mut Launched<'p>,
     pub(super) lifetime: &'a Lifetime,
     pub(super) signals: Signals,
     caller: Option<BorrowedFd<'a>>,
@@ -53,7 +53,7 @@ pub(super) struct Watch<'a> {
 ///
 /// A command whose end can't be awaited is ended: nothing that runs is left to nobody.
 pub fn wait(
-    launched: &mut Launched,
+    launched: &mut Launched<'_>,
     plan: &Plan,
     post: &Post,
     kept: &[RawFd],
@@ -101,7 +101,7 @@ pub(super) fn failed(errno: Errno) -> Failure {
     Failure::errno(Stage::Wait, "wait for", "the command", errno)
 }
 
-impl Watch<'_> {
+impl Watch<'_, '_> {
     /// What the caller has handed over is the command's: nobody waits for us to close it, and its input is not ours.
     fn part_with_descriptors(&self, kept: &[RawFd]) {
         let launched = &self.launched;
@@ -109,6 +109,7 @@ impl Watch<'_> {
         own.extend(launched.life.as_ref().map(AsRawFd::as_raw_fd));
         own.extend(self.caller.map(|fd| fd.as_raw_fd()));
         own.extend(launched.terminal.descriptor());
+        own.extend(Some(launched.unheard()).filter(|fd| *fd >= 0));
         own.extend(kept);
         own.sort_unstable();
         let _ = sys::close_all_but(&own, 3);
@@ -217,8 +218,13 @@ impl Watch<'_> {
         self.hear()?;
         let child = sys::reap(self.launched.pidfd.as_fd()).map_err(failed)?;
         let wall = self.launched.started.map(|started| started.elapsed());
+        self.launched.verdict()?;
         let has_init = self.launched.life.is_some();
-        if has_init && self.ended.is_none() && child.code == libc::CLD_EXITED {
+        if has_init
+            && self.ended.is_none()
+            && child.code == libc::CLD_EXITED
+            && !self.launched.is_told_by(&child)
+        {
             let rule = "its init has ended without a word";
             return Err(Failure::refused(Stage::Wait, "wait for", "the command", rule));
         }

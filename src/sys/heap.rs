@@ -58,7 +58,8 @@ impl Heap {
             *room = (first, first + FIRST);
         }
         let fits = |room: &(usize, usize)| {
-            let start = room.0.checked_next_multiple_of(layout.align())?;
+            // An alignment is a power of two.
+            let start = room.0.checked_add(layout.align() - 1)? & !(layout.align() - 1);
             let end = start.checked_add(layout.size())?;
             (end <= room.1).then_some((start, end))
         };

@@ -7,6 +7,7 @@ use std::ptr;
 use libc::{c_char, c_int, c_long};
 
 use super::super::handshake::{DETAIL, ERRNO, FAILED, GO_BYTES, KIND, STEP, WORDS};
+use super::super::life;
 use crate::sys::call;
 
 /// Blocks until the parent says `word`; where it can't be heard, the command never runs.
@@ -61,8 +62,13 @@ pub unsafe fn fail(channel: c_int, words: &mut [u32; WORDS], step: u32, errno: c
 }
 
 pub unsafe fn exit() -> ! {
+    // SAFETY: as below.
+    unsafe { exit_with(life::FAILED) }
+}
+
+pub unsafe fn exit_with(status: c_int) -> ! {
     loop {
         // SAFETY: ends the process at once, with nothing of the parent's run twice.
-        let _ = unsafe { call!(SYS_exit_group, 125) };
+        let _ = unsafe { call!(SYS_exit_group, status) };
     }
 }
