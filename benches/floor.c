@@ -1,6 +1,6 @@
 /* The floor: a launch with nothing but its system calls, no C library, no options. It measures what the kernel charges.
  * cc -Os -static -nostdlib -ffreestanding -fno-stack-protector -o floor floor.c; with -DTARGET, a command that does nothing.
- * ./floor credentials|groups=COUNT|stay|user|maps=TEXT|inplace|all|net|init COMMAND [ARG]...
+ * ./floor credentials|bounding|groups=COUNT|stay|user|maps=TEXT|inplace|all|net|loopback|init COMMAND [ARG]...
  */
 #include <linux/sched.h>
 #include <sys/syscall.h>
@@ -92,6 +92,18 @@ static void put_maps(const char *place, const char *text, word uid, word gid)
     put(dir, "gid_map", map, end - map);
 }
 
+static void empty_bounding_set(void) { for (int i = 0; DO(prctl, 24, i) == 0; i++) {} }
+
+static void loopback_up(void)
+{
+    struct { char name[16]; short flags; char rest[22]; } request = { "lo", 0, "" };
+    int fd = DO(socket, 1, 02000002, 0);
+    must(DO(ioctl, fd, 0x8913, &request));
+    request.flags |= 1;
+    must(DO(ioctl, fd, 0x8914, &request));
+    DO(close, fd);
+}
+
 static void become(word uid, word gid, char **argv, char **envp)
 {
     must(DO(setresgid, gid, gid, gid));
@@ -108,10 +120,11 @@ static void run(long *stack)
     char path[32] = "/proc/", byte = 0;
     unsigned status[4];
     char info[128];
-    int pidfd = -1, go[2], net = is(how, "net"), init = is(how, "init");
+    int pidfd = -1, go[2], up = is(how, "loopback"), net = up || is(how, "net"), init = is(how, "init");
     word uid, gid, flags = CLONE_NEWUSER;
 
-    if (is(how, "credentials") || groups) {
+    if (is(how, "credentials") || is(how, "bounding") || groups) {
+        if (is(how, "bounding")) empty_bounding_set();
         set_groups(groups ? groups : "");
         become(65534, 65534, argv, envp);
     }
@@ -140,6 +153,7 @@ static void run(long *stack)
                 exit(((int *)info)[6]);
             }
         }
+        if (up) loopback_up();
         if (flags & CLONE_NEWNS) {
             must(CALL(mount, 0, "/", 0, 0x44000, 0));
             must(CALL(mount, "proc", "/proc", "proc", 14, 0));

@@ -92,11 +92,8 @@ impl Host {
         )?;
         let [capabilities, permitted] = sys::capabilities()
             .map_err(|errno| Failure::errno(Stage::Probe, "read", "the capabilities", errno))?;
-        let mut groups: Vec<u32> = unistd::getgroups()
-            .map_err(|errno| Failure::errno(Stage::Probe, "read", "the supplementary groups", errno))?
-            .into_iter()
-            .map(|gid| gid.as_raw())
-            .collect();
+        let mut groups = sys::groups()
+            .map_err(|errno| Failure::errno(Stage::Probe, "read", "the supplementary groups", errno))?;
         groups.sort_unstable();
         groups.dedup();
 

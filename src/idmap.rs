@@ -1,6 +1,6 @@
 //! One id range, and what makes ranges a map: order, overlap, limits, the kernel's text. It knows no files and no accounts.
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write};
 
 /// Extents that the kernel takes in one map. Source: user_namespaces(7), Linux 4.15.
 pub const MAX_RANGES: usize = 340;
@@ -87,7 +87,7 @@ impl IdMap {
             return Err(format!("{} ranges: the kernel takes {MAX_RANGES} in one map", merged.len()));
         }
         let map = IdMap(merged);
-        match map.text().len() {
+        match map.text_size() {
             0..=MAX_TEXT => Ok(map),
             size => Err(format!("the map is {size} bytes of text: the kernel takes {MAX_TEXT} in one write")),
         }
@@ -104,7 +104,17 @@ impl IdMap {
 
     /// What is written to /proc/PID/uid_map: a line per range.
     pub fn text(&self) -> String {
-        self.0.iter().map(|range| format!("{} {} {}\n", range.inside, range.outside, range.count)).collect()
+        let mut text = String::with_capacity(self.text_size());
+        for IdRange { inside, outside, count } in &self.0 {
+            let _ = writeln!(text, "{inside} {outside} {count}");
+        }
+        text
+    }
+
+    fn text_size(&self) -> usize {
+        let digits = |number: u32| number.checked_ilog10().map_or(1, |log| log as usize + 1);
+        let line = |range: &IdRange| digits(range.inside) + digits(range.outside) + digits(range.count) + 3;
+        self.0.iter().map(line).sum()
     }
 
     /// Reads what the kernel shows of a map; `None` where it shows none, or something else.
@@ -112,7 +122,7 @@ impl IdMap {
         let ranges: Option<Vec<IdRange>> = text
             .lines()
             .map(|line| {
-                let mut fields = line.split_whitespace().map(|field| field.parse().ok());
+                let mut fields = line.split_ascii_whitespace().map(|field| field.parse().ok());
                 let range =
                     IdRange { inside: fields.next()??, outside: fields.next()??, count: fields.next()?? };
                 fields.next().is_none().then_some(range)
@@ -189,7 +199,7 @@ mod tests {
     #[test]
     fn adjacent_ranges_are_one() {
         let merged = map(&[(10, 1010, 5), (0, 1000, 10)]).unwrap();
-        assert_eq!(merged.text(), "0 1000 15\n");
+        assert_eq!((merged.text().as_str(), merged.text_size()), ("0 1000 15\n", 10));
         let apart = map(&[(0, 1000, 10), (10, 2000, 5)]).unwrap();
         assert_eq!(apart.text(), "0 1000 10\n10 2000 5\n");
     }

@@ -10,6 +10,7 @@ pub mod report;
 pub mod usage;
 
 use std::ffi::OsString;
+use std::mem::forget;
 
 pub use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
@@ -69,17 +70,23 @@ fn definition(named: Option<&Named>) -> Command {
         Some(_) => command.required(true),
     };
     let whole = Command::new("seclude").arg(command);
-    let whole = register(whole.next_help_heading("Identity"), identity::IdentityArgs::ROWS, named);
-    let whole =
-        register(whole.next_help_heading("Namespaces and maps"), namespaces::NamespaceArgs::ROWS, named);
-    let whole = register(whole.next_help_heading("Privilege"), privilege::PrivilegeArgs::ROWS, named);
-    let whole = register(whole.next_help_heading("Lifetime"), lifetime::LifetimeArgs::ROWS, named);
-    register(whole.next_help_heading("Report"), report::ReportArgs::ROWS, named)
+    HEADINGS.iter().fold(whole, |whole, (heading, rows)| rows(whole.next_help_heading(*heading), named))
 }
 
+/// Registers the options of one heading.
+type Rows = fn(Command, Option<&Named>) -> Command;
+
+/// The headings of the help, in its order.
+const HEADINGS: [(&str, Rows); 5] = [
+    ("Identity", |whole, named| register(whole, identity::IdentityArgs::ROWS, named)),
+    ("Namespaces and maps", |whole, named| register(whole, namespaces::NamespaceArgs::ROWS, named)),
+    ("Privilege", |whole, named| register(whole, privilege::PrivilegeArgs::ROWS, named)),
+    ("Lifetime", |whole, named| register(whole, lifetime::LifetimeArgs::ROWS, named)),
+    ("Report", |whole, named| register(whole, report::ReportArgs::ROWS, named)),
+];
+
 impl Request {
-    fn taken(mut matches: ArgMatches, named: Option<&Named>) -> Request {
-        let matches = &mut matches;
+    fn taken(matches: &mut ArgMatches, named: Option<&Named>) -> Request {
         Request {
             command: matches.remove_many("command").map(Iterator::collect).unwrap_or_default(),
             identity: take(identity::IdentityArgs::ROWS, matches, named),
@@ -114,9 +121,12 @@ fn read_named(args: &[OsString]) -> Option<Request> {
     if ALONE.iter().any(|long| named.has(long, None)) {
         return None;
     }
-    let lean = definition(Some(&named)).disable_help_flag(true);
-    let matches = lean.try_get_matches_from(args).ok()?;
-    Some(Request::taken(matches, Some(&named)))
+    let mut lean = definition(Some(&named)).disable_help_flag(true).no_binary_name(true);
+    let mut matches = lean.try_get_matches_from_mut(args.get(1..)?).ok()?;
+    let request = Request::taken(&mut matches, Some(&named));
+    // To take all that down, thing by thing, gives nothing back: it goes with the process.
+    forget((lean, matches));
+    Some(request)
 }
 
 fn read_whole(args: &[OsString]) -> Result<Asked, Failure> {
@@ -126,7 +136,7 @@ fn read_whole(args: &[OsString]) -> Result<Asked, Failure> {
         Err(error) if !error.use_stderr() => return Ok(Asked::Text(error.render())),
         Err(error) => return Err(usage::failure(&error, args)),
     };
-    let request = Request::taken(matches.clone(), None);
+    let request = Request::taken(&mut matches.clone(), None);
     let Some(found) = files::read(&request.report, &matches, &mut definition)? else {
         return Ok(Asked::Request(Box::new(request)));
     };
@@ -141,14 +151,14 @@ fn read_whole(args: &[OsString]) -> Result<Asked, Failure> {
     }
     let whole = definition.try_get_matches_from_mut(&words);
     whole
-        .map(|matches| Asked::Request(Box::new(Request::taken(matches, None))))
+        .map(|mut matches| Asked::Request(Box::new(Request::taken(&mut matches, None))))
         .map_err(|error| usage::failure(&error, &words))
 }
 
 /// How a command line that can't be taken wants to be told so, as far as it can be read.
 pub fn report_asked(args: &[OsString]) -> report::ReportArgs {
     let lenient = Request::command().ignore_errors(true).try_get_matches_from(args);
-    let asked = lenient.map(|matches| Request::taken(matches, None).report).unwrap_or_default();
+    let asked = lenient.map(|mut matches| Request::taken(&mut matches, None).report).unwrap_or_default();
     report::ReportArgs { report: asked.report, report_to: asked.report_to, ..Default::default() }
 }
 

@@ -183,6 +183,20 @@ pub fn capabilities() -> Result<[u64; 2], Errno> {
     Ok([0, 1].map(|set| u64::from(data[0][set]) | u64::from(data[1][set]) << 32))
 }
 
+/// The supplementary groups of this process. nix asks sysconf(3) how many there can be, and the kernel knows how many there
+/// are. Source: getgroups(2).
+pub fn groups() -> Result<Vec<u32>, Errno> {
+    let (none, nowhere) = (0, std::ptr::null_mut::<u32>());
+    // SAFETY: a null pointer where only the count is asked for, then a buffer of as many ids as is said.
+    unsafe {
+        let count = call!(SYS_getgroups, none, nowhere).map_err(Errno::from_raw)?;
+        let mut list = vec![0u32; count as usize];
+        let read = call!(SYS_getgroups, list.len(), list.as_mut_ptr()).map_err(Errno::from_raw)?;
+        list.truncate(read as usize);
+        Ok(list)
+    }
+}
+
 /// The groups of a user, `gid` among them, in a buffer that grows up to `most`; `None` where there are more.
 ///
 /// nix asks sysconf(3) how many there can be, and musl says 32. Source: getgrouplist(3).

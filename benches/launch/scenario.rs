@@ -23,6 +23,7 @@ pub const ALL: &[Scenario] = &[
         privileged: true,
         lines: &[
             ("floor credentials", "floor credentials TARGET"),
+            ("floor bounding", "floor bounding TARGET"),
             ("seclude --exec", "seclude -q --exec --user 65534:65534 TARGET"),
             ("setpriv", "setpriv --reuid 65534 --regid 65534 --clear-groups TARGET"),
             ("gosu", "gosu 65534:65534 TARGET"),
@@ -87,6 +88,7 @@ pub const ALL: &[Scenario] = &[
         privileged: false,
         lines: &[
             ("floor net", "floor net TARGET"),
+            ("floor loopback", "floor loopback TARGET"),
             (
                 "seclude --as-pid1",
                 "seclude -q --unshare user,pid,mount,uts,ipc,net --user 0:0 --mount-proc --as-pid1 TARGET",

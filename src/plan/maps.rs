@@ -149,8 +149,8 @@ impl Which<'_> {
     fn asked_ranges(&self, specs: &[&MapSpec]) -> Result<Vec<IdRange>, Failure> {
         let mut ranges = Vec::new();
         for spec in specs {
-            let object = format!("{} {spec}", self.option);
-            let refuse = |rule: String| Failure::refused(Stage::Plan, "take", object.as_str(), rule);
+            let refuse =
+                |rule: String| Failure::refused(Stage::Plan, "take", format!("{} {spec}", self.option), rule);
             match spec {
                 MapSpec::Own => ranges.push(IdRange::same(self.own)),
                 MapSpec::Auto => {

@@ -13,6 +13,8 @@ pub struct Row<T: 'static> {
     pub long: &'static str,
     pub short: Option<char>,
     pub build: fn(Arg) -> Arg,
+    /// For the whole definition alone, which tells it.
+    pub help: &'static str,
     /// The options that contradict it.
     pub conflicts: &'static [&'static str],
     pub take: fn(&mut T, &mut ArgMatches),
@@ -20,6 +22,7 @@ pub struct Row<T: 'static> {
 
 /// The options that the words of a command line may name; what only looks like one is among them.
 pub struct Named<'a> {
+    /// Each once, however often it is given.
     longs: Vec<&'a [u8]>,
     shorts: Vec<&'a [u8]>,
 }
@@ -32,7 +35,10 @@ impl<'a> Named<'a> {
         for word in words.take_while(|word| *word != b"--") {
             match word {
                 [b'-', b'-', name @ ..] => {
-                    named.longs.push(name.split(|byte| *byte == b'=').next().unwrap_or_default());
+                    let name = name.split(|byte| *byte == b'=').next().unwrap_or_default();
+                    if !named.longs.contains(&name) {
+                        named.longs.push(name);
+                    }
                 }
                 [b'-', cluster @ ..] => named.shorts.push(cluster),
                 _ => {}
@@ -54,6 +60,9 @@ pub fn register<T>(mut command: Command, rows: &[Row<T>], named: Option<&Named>)
         let mut arg = (row.build)(Arg::new(row.long).long(row.long));
         if let Some(short) = row.short {
             arg = arg.short(short);
+        }
+        if named.is_none() {
+            arg = arg.help(row.help.trim_start());
         }
         for other in row.conflicts {
             if rows.iter().filter(wanted).any(|row| row.long == *other) {
@@ -98,8 +107,9 @@ macro_rules! options {
                         let arg = $crate::request::option::options!(@build $kind arg, $($type)? $(, $parser)?);
                         $( let arg = arg.value_name($value); )?
                         $( let adjust: fn(clap::Arg) -> clap::Arg = $adjust; let arg = adjust(arg); )?
-                        arg.help($help.trim_start())
+                        arg
                     },
+                    help: $help,
                     conflicts: &[$($conflict),*],
                     take: |args, matches| {
                         args.$field = $crate::request::option::options!(@take $kind $($type)?, $long, matches);

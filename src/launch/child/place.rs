@@ -37,6 +37,17 @@ pub unsafe fn enter(dir: *const c_char) -> Result<(), c_int> {
     }
 }
 
+/// The working directory is below the root: the kernel's name for one that is not does not begin with a slash.
+///
+/// On its own, so that whoever does not come here has no page of its buffer on the stack. Source: getcwd(2).
+#[inline(never)]
+pub unsafe fn inside_root() -> Result<(), c_int> {
+    let mut path = [0u8; 4096];
+    // SAFETY: the length is that of the buffer.
+    unsafe { call!(SYS_getcwd, path.as_mut_ptr(), path.len()) }?;
+    expect(path.first() == Some(&b'/'))
+}
+
 /// Device and inode of what an open descriptor stands for.
 pub unsafe fn identity_of(fd: c_int) -> Result<(u64, u64), c_int> {
     // SAFETY: plain data, filled in by the kernel.

@@ -10,7 +10,9 @@ use super::super::image::Image;
 use super::answer::expect;
 use super::credentials::{empty_bounding_set, empty_capability_sets, prctl, set_groups, three};
 use super::descriptors::close_all_but;
-use super::place::{chdir, enter, identity, identity_at, identity_of, loopback, mount, shows_us, uname};
+use super::place::{
+    chdir, enter, identity, identity_at, identity_of, inside_root, loopback, mount, shows_us, uname,
+};
 use super::voice::{exit, send, wait};
 use crate::namespace::{Kind, Kinds};
 use crate::plan::Step;
@@ -180,11 +182,7 @@ impl Walk {
                 },
                 Step::ChdirAgain if self.chdir.is_null() => Ok(()),
                 Step::ChdirAgain => enter(self.chdir),
-                Step::InsideRoot => {
-                    let mut path: [u8; 4096] = [0; 4096];
-                    call!(SYS_getcwd, path.as_mut_ptr(), path.len())?;
-                    expect(path.first() == Some(&b'/'))
-                }
+                Step::InsideRoot => inside_root(),
                 Step::Bounding => empty_bounding_set(),
                 Step::Groups(list) => set_groups(list, &mut image.groups),
                 Step::Gid(gid) => {
