@@ -33,6 +33,7 @@ mod peers;
 mod plan;
 mod plan_lifetime;
 mod plan_rules;
+mod quiet;
 mod readme;
 mod refuse;
 mod refuse_ids;

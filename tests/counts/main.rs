@@ -30,6 +30,11 @@ struct Row {
     glibc: Counts,
 }
 
+/// One map, a fork, and a parent that waits.
+const USER_NAMESPACE: &str = "--unshare user --user 0:0";
+/// System calls of such a launch on the static build, in all its processes, at most.
+const MOST: u64 = 70;
+
 /// Today's counts of release builds, on Linux 6.18. A launch may take a tenth more.
 const ROWS: &[Row] = &[
     Row {
@@ -45,7 +50,7 @@ const ROWS: &[Row] = &[
         glibc: Counts { calls: 79, instructions: None },
     },
     Row {
-        options: "--unshare user --user 0:0",
+        options: USER_NAMESPACE,
         privileged: false,
         musl: Counts { calls: 68, instructions: Some(76_910) },
         glibc: Counts { calls: 103, instructions: Some(302_363) },
@@ -144,6 +149,10 @@ fn a_launch_makes_no_more_system_calls_than_it_did_and_sets_no_timer() {
         })
         .collect();
     hold("system calls", &counted, |counts| Some(counts.calls));
+    let most =
+        |row: &Row| cfg!(target_env = "musl") && !cfg!(debug_assertions) && row.options == USER_NAMESPACE;
+    let over = counted.iter().find(|(row, calls)| most(row) && *calls > MOST);
+    assert!(over.is_none(), "a launch into a user namespace takes {MOST} system calls at most");
 }
 
 /// How often each system call was made by all processes of a launch.
