@@ -5,7 +5,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
-use std::mem::forget;
+use std::mem::{ManuallyDrop, forget};
 use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
@@ -73,6 +73,7 @@ fn run(args: &[OsString]) -> anyhow::Result<u8> {
         }
         Ok(Asked::Text(text)) => Ok(print(&text).map(|()| 0)?),
         Ok(Asked::Request(request)) => {
+            let request = ManuallyDrop::new(request);
             let report = Report::open(&request.report)?;
             Ok(carry_out(&request, &report).unwrap_or_else(|failure| {
                 tell(&failure, &report);
@@ -102,8 +103,9 @@ fn carry_out(request: &Request, report: &Report) -> Result<u8, Failure> {
         report.found(&findings)?;
         return Ok(if findings.iter().all(|finding| finding.answer.is_ok()) { 0 } else { REFUSED });
     }
-    let host = Host::probe(request)?;
-    let plan = Plan::new(request, &host).map_err(host::named)?;
+    // To take down what goes with the process anyway would only keep its caller waiting.
+    let host = ManuallyDrop::new(Host::probe(request)?);
+    let plan = ManuallyDrop::new(Plan::new(request, &host).map_err(host::named)?);
     if request.report.dry_run {
         return report.planned(&plan).map(|()| 0);
     }

@@ -19,7 +19,7 @@ pub use call::{ask, call};
 pub use children::{
     Change, USAGE_WORDS, Usage, Whose, await_child, fork, kill, reap, send, usage_of_children, wait,
 };
-pub use clone::{Run, Stack, clone};
+pub use clone::{Run, clone, has_room_below};
 pub use heap::Heap;
 pub use signals::{ALL, Caught, SET_BYTES, Signals, mask, set_mask};
 pub use start::begin;

@@ -22,7 +22,7 @@ use super::image::Image;
 use super::init;
 use crate::namespace::Kinds;
 use crate::plan::Step;
-use crate::sys::{self, Stack, call};
+use crate::sys::{self, call};
 use credentials::three;
 use voice::{await_word, fail, send, wait};
 pub use walk::Walk;
@@ -37,31 +37,27 @@ struct Course<'a> {
 }
 
 /// What a child works on, in memory that it may share: to be freed once it has executed a program, or is dead.
-pub struct Lent<'a> {
-    course: NonNull<Course<'a>>,
-    _stack: Option<Stack>,
-}
+pub struct Lent<'a>(NonNull<Course<'a>>);
 
 /// Clones a child into new namespaces, where it takes its course and does nothing else. With `shares`, whoever becomes the
 /// command shares its parent's memory until the exec.
 pub fn clone(kinds: Kinds, image: Image, shares: bool) -> Result<Guarded, Errno> {
-    let stack = shares.then(Stack::new).flatten();
-    let top = stack.as_ref().map_or(ptr::null_mut(), Stack::top);
+    let shares = shares && sys::has_room_below();
     // Init lives on beside the command, in a memory of its own, and lends that to the command in its turn.
-    let own_stack = if image.life < 0 { top } else { ptr::null_mut() };
-    let image = Image { stack: top, ..image };
+    let lends = shares && image.life < 0;
+    let image = Image { shares, ..image };
     let course = Course { image, walk: Walk::new(), words: [0; WORDS], index: 0, before: 0 };
     let course = NonNull::from(Box::leak(Box::new(course)));
-    let lent = Lent { course, _stack: stack };
+    let lent = Lent(course);
     let (flags, mut pidfd) = (kinds.flags() | libc::CLONE_PIDFD, -1);
-    let mut on = |stack| {
+    let mut child = |shares| {
         // SAFETY: hold has seen that this process has one thread, and blocked all signals; start keeps to what a child may
         // do, the course is nobody else's, and Guarded frees what is lent when the child is done with it.
-        unsafe { sys::clone(flags, &raw mut pidfd, stack, start, course.as_ptr().cast()) }
+        unsafe { sys::clone(flags, &raw mut pidfd, shares, start, course.as_ptr().cast()) }
     };
-    let pid = match on(own_stack) {
+    let pid = match child(lends) {
         // The caller's children are to have another time namespace: before Linux 6.3 none of them shares its memory.
-        Err(libc::EINVAL) if !own_stack.is_null() => on(ptr::null_mut()),
+        Err(libc::EINVAL) if lends => child(false),
         answer => answer,
     };
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
@@ -71,7 +67,7 @@ pub fn clone(kinds: Kinds, image: Image, shares: bool) -> Result<Guarded, Errno>
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         // SAFETY: it came from a box, and the child is gone: see Guarded.
-        drop(unsafe { Box::from_raw(self.course.as_ptr()) });
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }
 

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-use libc::{c_char, c_void, rlimit};
+use libc::{c_char, rlimit};
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 
@@ -28,8 +28,8 @@ pub struct Image<'a> {
     pub(super) life: RawFd,
     /// Init's signals, once it has opened them.
     pub(super) signals: RawFd,
-    /// The stack of whoever becomes the command, in its parent's memory; null where it has a memory of its own.
-    pub(super) stack: *mut c_void,
+    /// Whether whoever becomes the command shares its parent's memory.
+    pub(super) shares: bool,
     /// Whether init waits for all that outlives the command.
     pub(super) init_waits: bool,
     /// Whether nobody may trace the command before its exec.
@@ -108,7 +108,7 @@ impl<'a> Image<'a> {
             channel: ends.channel,
             life: ends.life,
             signals: -1,
-            stack: ptr::null_mut(),
+            shares: false,
             parent_ends: ends.parent,
             init_waits: plan.lifetime.leftovers == Leftovers::Wait,
             sets_clocks: plan.steps.iter().any(|step| matches!(step, Step::TimeOffsets(_))),

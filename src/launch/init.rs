@@ -32,7 +32,7 @@ pub unsafe fn start(image: &mut Image, run: Run, with: *mut c_void) -> Result<()
         // The terminal's signals are for the command.
         call!(SYS_setpgid, 0, 0)?;
         let Image { life, init_waits: waits, observe: observes, proc, .. } = *image;
-        let command = clone(0, ptr::null_mut(), image.stack, run, with)?;
+        let command = clone(0, ptr::null_mut(), image.shares, run, with)?;
         Init { command, signals, life, waits, observes, ended: false }.live(proc)
     }
 }
@@ -48,7 +48,7 @@ pub unsafe fn part(image: &Image, words: &mut [u32; WORDS]) -> Result<(), c_int>
         let _ = call!(SYS_close, image.signals);
         let _ = call!(SYS_close, image.life);
         // In init's memory nobody looks at us.
-        if !image.undumpable && image.stack.is_null() {
+        if !image.undumpable && !image.shares {
             prctl(libc::PR_SET_DUMPABLE, 1, 0)?;
         }
         if image.observe {
