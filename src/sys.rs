@@ -7,6 +7,7 @@ mod clone;
 mod heap;
 mod signals;
 mod start;
+mod text;
 
 use std::ffi::CStr;
 use std::mem::zeroed;
@@ -22,7 +23,8 @@ pub use children::{
 pub use clone::{Run, clone, has_room_below};
 pub use heap::Heap;
 pub use signals::{ALL, Caught, SET_BYTES, Signals, mask, set_mask};
-pub use start::begin;
+pub use start::{begin, end};
+pub use text::give_back;
 
 /// Sees that this process may have `room` descriptors open, as far as the limits allow; gives the limit as it was where it
 /// has been changed. Source: getrlimit(2).

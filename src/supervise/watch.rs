@@ -1,5 +1,6 @@
 //! The watch itself: one poll over the child, its init, signals, the caller and the clock, and what each of them calls for.
 
+use std::array;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
@@ -113,10 +114,13 @@ impl Watch<'_, '_> {
         own.extend(kept);
         own.sort_unstable();
         let _ = sys::close_all_but(&own, 3);
+        drop(own);
         if let Ok(null) = openat(AT_FDCWD, "/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()) {
             let streams = if self.lifetime.daemon { &[0, 1, 2][..] } else { &[0, 1] };
             streams.iter().filter(|fd| !kept.contains(fd)).for_each(|fd| sys::replace(*fd, &null));
         }
+        // What has brought the command on its way is not needed any more, and is taken down while that runs.
+        sys::give_back();
     }
 
     fn stay(&mut self) -> Result<End, Failure> {
@@ -141,21 +145,21 @@ impl Watch<'_, '_> {
 
     /// Sleeps until something happens: the child's end, a signal, a word of init's, the caller's end, or the time.
     fn look(&self) -> Result<[bool; 4], Failure> {
-        let mut fds = vec![
-            PollFd::new(self.launched.pidfd.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-        ];
-        let life = self.launched.life.as_ref().filter(|_| self.listens);
-        fds.extend(life.map(|life| PollFd::new(life.as_fd(), PollFlags::POLLIN)));
-        fds.extend(self.caller.map(|caller| PollFd::new(caller, PollFlags::POLLIN)));
+        let child = self.launched.pidfd.as_fd();
+        let life = self.launched.life.as_ref().map(AsFd::as_fd).filter(|_| self.listens);
+        let watched = [Some(child), Some(self.signals.as_fd()), life, self.caller];
+        // The kernel looks past what has no events, and that only once the child has something, too.
+        let mut fds = watched.map(|fd| {
+            let events = if fd.is_some() { PollFlags::POLLIN } else { PollFlags::empty() };
+            PollFd::new(fd.unwrap_or(child), events)
+        });
         loop {
             match poll(&mut fds, self.patience()) {
                 Err(Errno::EINTR) => continue,
                 answer => answer.map_err(failed)?,
             };
-            let mut ready = fds.iter().map(|fd| fd.any().unwrap_or(false));
-            let mut next = |there: bool| there && ready.next().unwrap_or(false);
-            return Ok([next(true), next(true), next(self.listens), next(self.caller.is_some())]);
+            let ready = fds.each_ref().map(|fd| fd.any().unwrap_or(false));
+            return Ok(array::from_fn(|index| watched[index].is_some() && ready[index]));
         }
     }
 

@@ -12,9 +12,15 @@ macro_rules! entry {
         extern "C" fn main(count: i32, words: *const *const std::ffi::c_char) -> i32 {
             // SAFETY: the C library calls it, once, with the words that the kernel gave.
             let words = unsafe { $crate::sys::begin(count, words) };
-            i32::from($run(&words))
+            $crate::sys::end($run(&words))
         }
     };
+}
+
+/// Ends the process at once: what was to be written is written, and the C library has nothing to take down.
+pub fn end(status: u8) -> ! {
+    // SAFETY: a number.
+    unsafe { libc::_exit(i32::from(status)) }
 }
 
 /// Opens what came closed of the standard streams, so that nothing of ours lands there, and has a reader that is gone be an
