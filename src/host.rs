@@ -21,6 +21,7 @@ pub use space::Space;
 pub use subids::SubRange;
 
 use crate::account::Principal;
+use crate::capability::Capabilities;
 use crate::failure::{Cause, Failure, Stage, Unheld, shown};
 use crate::idmap::IdMap;
 use crate::namespace::Kind;
@@ -42,6 +43,15 @@ pub struct Side {
     pub own_map: Option<IdMap>,
 }
 
+/// What a process has beside the sets of capget(2), and what there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CapabilitySets {
+    pub bounding: Capabilities,
+    /// All that the kernel has.
+    pub known: Capabilities,
+    pub ambient: Capabilities,
+}
+
 /// The facts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Host {
@@ -54,6 +64,10 @@ pub struct Host {
     pub capabilities: u64,
     /// Those that it could make effective: what somebody who writes to its memory would have.
     pub permitted: u64,
+    /// Those that the files of its programs may add to.
+    pub inheritable: u64,
+    /// The other sets; only where capabilities are asked for.
+    pub sets: Option<CapabilitySets>,
     pub user_side: Side,
     pub group_side: Side,
     /// Whether setgroups(2) is denied in the caller's own user namespace, and so in every new one below it.
@@ -90,7 +104,7 @@ impl Host {
             "the group ids",
             unistd::getresgid().map(|ids| [ids.real, ids.effective, ids.saved].map(|id| id.as_raw())),
         )?;
-        let [capabilities, permitted] = sys::capabilities()
+        let [capabilities, permitted, inheritable] = sys::capabilities()
             .map_err(|errno| Failure::errno(Stage::Probe, "read", "the capabilities", errno))?;
         let mut groups = sys::groups()
             .map_err(|errno| Failure::errno(Stage::Probe, "read", "the supplementary groups", errno))?;
@@ -107,8 +121,12 @@ impl Host {
         user_side.look(&uid_specs, ["/etc/subuid", "newuidmap"], &mut login, privileged)?;
         group_side.look(&gid_specs, ["/etc/subgid", "newgidmap"], &mut login, privileged)?;
 
+        let sets = request.privilege.asks_for_capabilities().then(|| {
+            let [bounding, known, ambient] = sys::capability_sets().map(Capabilities);
+            CapabilitySets { bounding, known, ambient }
+        });
         let identity = &request.identity;
-        let sets = identity.user.is_some() || identity.group.is_some() || !identity.groups.is_empty();
+        let becomes = identity.user.is_some() || identity.group.is_some() || !identity.groups.is_empty();
         let asks = |kind| request.namespaces.unshare.iter().any(|kinds| kinds.has(kind));
         let maps = asks(Kind::User) || !(uid_specs.is_empty() && gid_specs.is_empty());
         // Who has no privilege and names no range has one id to map, its own, which its namespace holds.
@@ -116,7 +134,7 @@ impl Host {
             .iter()
             .any(|capability| capabilities & capability.bitmask() != 0);
         let alone = maps && !able && uid_specs.is_empty() && gid_specs.is_empty();
-        let own = if (sets || maps) && !alone { Space::own()? } else { Space::default() };
+        let own = if (becomes || maps) && !alone { Space::own()? } else { Space::default() };
         (user_side.own_map, group_side.own_map) = (own.uid, own.gid);
         let target = request.namespaces.join.iter().find(|spec| spec.kinds.has(Kind::User));
         let joined = match target.map(|spec| &spec.target) {
@@ -140,6 +158,8 @@ impl Host {
             groups,
             capabilities,
             permitted,
+            inheritable,
+            sets,
             user_side,
             group_side,
             denies_setgroups: own.denies_setgroups,

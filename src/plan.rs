@@ -6,6 +6,7 @@ mod identity;
 pub mod lifetime;
 mod maps;
 mod namespaces;
+mod privilege;
 pub mod step;
 
 use std::ffi::OsString;
@@ -17,10 +18,11 @@ pub use identity::{Groups, Identity};
 pub use lifetime::Lifetime;
 pub use maps::{MapPlan, MapWriter, Maps};
 pub use namespaces::Layout;
-pub use step::Step;
+pub use step::{Sets, Step};
 
 use chosen::Chosen;
 use lifetime::Model;
+use privilege::Privilege;
 
 use crate::failure::{Failure, Stage};
 use crate::host::Host;
@@ -68,10 +70,12 @@ impl Plan {
         let identity = Identity::settle(chosen, host, &layout, maps.as_ref())?;
         let lifetime = Lifetime::decide(request, host, &layout)?;
         let exec = environment::decide(request, host)?;
-        let steps = steps(request, host, &layout, &identity, &lifetime)?;
+        let privilege = privilege::decide(request, host, &layout, &identity, maps.as_ref())?;
+        let steps = steps(request, host, &layout, &identity, &lifetime, &privilege)?;
         let mut needs = layout.needs(request, host);
         needs.extend(maps.iter().flat_map(Maps::needs).cloned());
         needs.extend(identity.needs(host, &layout));
+        needs.extend(privilege.needs);
         let observe = request.report.verbose || request.report.report == Some(Form::Json);
         let told = !request.report.quiet || lifetime.daemon || lifetime.pid_file.is_some();
         let met = lifetime.foreground || layout.carried.is_some() || !layout.persist.is_empty();
@@ -116,7 +120,12 @@ impl Plan {
         let changes = |step: &Step| {
             matches!(
                 step.stage(),
-                Stage::Bounding | Stage::Groups | Stage::Gid | Stage::Uid | Stage::Capabilities
+                Stage::Bounding
+                    | Stage::Securebits
+                    | Stage::Groups
+                    | Stage::Gid
+                    | Stage::Uid
+                    | Stage::Capabilities
             )
         };
         self.steps.iter().any(changes)
@@ -156,6 +165,7 @@ fn steps(
     layout: &Layout,
     identity: &Identity,
     lifetime: &Lifetime,
+    privilege: &Privilege,
 ) -> Result<Vec<Step>, Failure> {
     let mut steps = layout.entering(request, host);
     if lifetime.model == Model::Init {
@@ -164,7 +174,9 @@ fn steps(
     steps.extend(layout.furnishing(request)?);
     steps.extend(lifetime.parting(host));
     steps.extend(request.identity.umask.map(Step::Umask));
-    let credentials = identity.steps(host, layout);
+    let mut credentials = privilege.before.clone();
+    credentials.extend(identity.steps(host, layout));
+    credentials.extend_from_slice(&privilege.after);
     let chdir = environment::chdir(request)?;
     let twice = chdir.is_some() && !credentials.is_empty();
     steps.extend(chdir.clone().map(|dir| Step::Chdir { dir, retried: twice }));

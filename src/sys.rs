@@ -176,13 +176,33 @@ pub fn variables() -> Vec<&'static CStr> {
     found
 }
 
-/// The effective and the permitted capabilities, a bit each. Source: capget(2).
-pub fn capabilities() -> Result<[u64; 2], Errno> {
+/// The capabilities that this process has bounding, those that the kernel has, and those that are ambient, a bit each.
+///
+/// Source: PR_CAPBSET_READ(2const), PR_CAP_AMBIENT(2const).
+pub fn capability_sets() -> [u64; 3] {
+    let ask = |option: libc::c_int, value: usize, more: usize| {
+        // SAFETY: numbers alone.
+        unsafe { call!(SYS_prctl, option, value, more, 0, 0) }
+    };
+    let mut sets = [0; 3];
+    for capability in 0..64 {
+        let Ok(bounding) = ask(libc::PR_CAPBSET_READ, capability, 0) else { break };
+        let ambient = ask(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET as usize, capability);
+        let found = [bounding == 1, true, ambient == Ok(1)];
+        for (set, is_there) in sets.iter_mut().zip(found) {
+            *set |= u64::from(is_there) << capability;
+        }
+    }
+    sets
+}
+
+/// The effective, the permitted and the inheritable capabilities, a bit each. Source: capget(2).
+pub fn capabilities() -> Result<[u64; 3], Errno> {
     const VERSION_3: u32 = 0x2008_0522;
     let (mut header, mut data) = ([VERSION_3, 0], [[0u32; 3]; 2]);
     // SAFETY: version 3 takes a header of two words and two structures of three, which outlive the call.
     unsafe { call!(SYS_capget, header.as_mut_ptr(), data.as_mut_ptr()) }.map_err(Errno::from_raw)?;
-    Ok([0, 1].map(|set| u64::from(data[0][set]) | u64::from(data[1][set]) << 32))
+    Ok([0, 1, 2].map(|set| u64::from(data[0][set]) | u64::from(data[1][set]) << 32))
 }
 
 /// The supplementary groups of this process. nix asks sysconf(3) how many there can be, and the kernel knows how many there

@@ -13,7 +13,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("users", &["host"]),
     ("serde", &["report", "request"]),
     ("serde_json", &["report", "request"]),
-    ("caps", &["host", "plan"]),
+    ("caps", &["capability", "host", "plan"]),
 ];
 
 struct Source {

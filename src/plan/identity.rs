@@ -161,10 +161,6 @@ impl Identity {
     pub(super) fn steps(&self, host: &Host, layout: &Layout) -> Vec<Step> {
         let entered = layout.enters_user();
         let mut steps = Vec::new();
-        let unprivileged = self.uid.is_some_and(|uid| uid != 0);
-        if unprivileged && (entered || host.can(Capability::CAP_SETPCAP)) {
-            steps.push(Step::Bounding);
-        }
         if let Groups::Set(list) = &self.groups
             && (entered || *list != host.groups)
         {
@@ -172,9 +168,6 @@ impl Identity {
         }
         steps.extend(self.gid.filter(|gid| entered || host.gids != [*gid; 3]).map(Step::Gid));
         steps.extend(self.uid.filter(|uid| entered || host.uids != [*uid; 3]).map(Step::Uid));
-        if unprivileged {
-            steps.extend([Step::Capabilities, Step::Irrevocable]);
-        }
         steps
     }
 

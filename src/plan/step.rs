@@ -4,9 +4,11 @@ use std::ffi::{CString, OsStr};
 use std::fmt::{self, Display};
 use std::os::unix::ffi::OsStrExt;
 
+use crate::capability::Capabilities;
 use crate::failure::{Stage, shown};
 use crate::namespace::{Kind, Kinds};
 use crate::request::namespaces::{JoinTarget, Propagation};
+use crate::request::privilege::Securebits;
 
 /// Steps in one launch at most; a plan of all options has about half as many.
 pub const MAX_STEPS: usize = 48;
@@ -51,12 +53,17 @@ pub enum Step {
     ChdirAgain,
     /// The working directory is below the new root.
     InsideRoot,
-    Bounding,
+    /// What is not in it is taken from the bounding set.
+    Bounding(Capabilities),
+    Securebits(Securebits),
+    /// The permitted set outlives the change of user ids.
+    KeepCapabilities,
     /// In ascending order, each once.
     Groups(Vec<u32>),
     Gid(u32),
     Uid(u32),
-    Capabilities,
+    /// Permitted and effective, inheritable, ambient.
+    Capabilities(Sets),
     /// User id 0 can't be taken back.
     Irrevocable,
     NoNewPrivs,
@@ -64,6 +71,19 @@ pub enum Step {
     DeathSignal,
     /// All from 3 up are closed, but for these, which are in ascending order.
     Descriptors(Vec<i32>),
+}
+
+/// Three of the five capability sets; what is permitted is effective as well. Source: capabilities(7).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Sets {
+    pub permitted: Capabilities,
+    pub inheritable: Capabilities,
+    pub ambient: Capabilities,
+}
+
+impl Sets {
+    pub const NONE: Sets =
+        Sets { permitted: Capabilities::NONE, inheritable: Capabilities::NONE, ambient: Capabilities::NONE };
 }
 
 impl Step {
@@ -84,11 +104,12 @@ impl Step {
             Step::Streams(_) => Stage::Streams,
             Step::Umask(_) => Stage::Umask,
             Step::Chdir { .. } | Step::ChdirAgain | Step::InsideRoot => Stage::Chdir,
-            Step::Bounding => Stage::Bounding,
+            Step::Bounding(_) => Stage::Bounding,
+            Step::Securebits(_) => Stage::Securebits,
             Step::Groups(_) => Stage::Groups,
             Step::Gid(_) => Stage::Gid,
             Step::Uid(_) | Step::Irrevocable => Stage::Uid,
-            Step::Capabilities => Stage::Capabilities,
+            Step::KeepCapabilities | Step::Capabilities(_) => Stage::Capabilities,
             Step::NoNewPrivs => Stage::NoNewPrivs,
             Step::DeathSignal => Stage::DeathSignal,
             Step::Descriptors(_) => Stage::Descriptors,
@@ -128,12 +149,19 @@ impl Step {
             Step::Chdir { dir, .. } => ("enter", text(dir)),
             Step::ChdirAgain => ("enter", "the working directory as the new user".to_string()),
             Step::InsideRoot => ("stay", "below the new root".to_string()),
-            Step::Bounding => ("empty", "the bounding set".to_string()),
+            Step::Bounding(Capabilities::NONE) => ("empty", "the bounding set".to_string()),
+            Step::Bounding(kept) => ("leave", format!("{kept} in the bounding set")),
+            Step::Securebits(bits) => ("set", format!("the secure bits to {}", bits.words())),
+            Step::KeepCapabilities => ("keep", "the capabilities across the change of user ids".to_string()),
             Step::Groups(list) if list.is_empty() => ("drop", "all supplementary groups".to_string()),
             Step::Groups(list) => ("set", format!("the supplementary groups to {}", few(list))),
             Step::Gid(gid) => ("become", format!("gid {gid}")),
             Step::Uid(uid) => ("become", format!("uid {uid}")),
-            Step::Capabilities => ("empty", "the capability sets".to_string()),
+            Step::Capabilities(Sets::NONE) => ("empty", "the capability sets".to_string()),
+            Step::Capabilities(Sets { permitted, inheritable, ambient }) => (
+                "set",
+                format!("the capabilities to {permitted}, inheritable {inheritable}, ambient {ambient}"),
+            ),
             Step::Irrevocable => ("make sure", "that uid 0 can't be taken back".to_string()),
             Step::NoNewPrivs => ("set", "no_new_privs".to_string()),
             Step::DeathSignal => ("set", "the parent-death signal to SIGKILL".to_string()),

@@ -1,11 +1,96 @@
 //! What may be asked of the command's privilege. Syntax only.
 
+use std::str::FromStr;
+
 use super::option::options;
+use crate::capability::{CapList, CapSet};
 
 options! {
     /// The options under "Privilege".
     pub struct PrivilegeArgs {
+        /// Take capabilities from what the command would have, and from its bounding set; repeatable
+        many cap_drop: CapList = "cap-drop", "CAP[,CAP]...|all";
+        /// Leave the command with these as well, across the exec; with --cap-drop all, with these alone; repeatable
+        many cap_add: CapList = "cap-add", "CAP[,CAP]...|all";
+        /// The ambient set, which a user who is not root keeps across an exec
+        one cap_ambient: CapSet = "cap-ambient", "LIST|all|none"
+            => |arg| arg.allow_hyphen_values(true);
+        /// The inheritable set
+        one cap_inheritable: CapSet = "cap-inheritable", "LIST|all|none"
+            => |arg| arg.allow_hyphen_values(true);
+        /// The bounding set, beyond which no program that is executed gains any
+        one cap_bounding: CapSet = "cap-bounding", "LIST|all|none"
+            => |arg| arg.allow_hyphen_values(true);
+        /// What user id 0 and a change of user ids mean to capabilities
+        one securebits: Securebits = "securebits", "BIT[,BIT]...";
         /// No program that the command executes gains privilege from it
         flag no_new_privs = "no-new-privs";
+    }
+}
+
+impl PrivilegeArgs {
+    /// Whether anything is said of the sets.
+    pub fn asks_for_capabilities(&self) -> bool {
+        let exact = [self.cap_ambient, self.cap_inheritable, self.cap_bounding];
+        !(self.cap_add.is_empty() && self.cap_drop.is_empty()) || exact.iter().any(Option::is_some)
+    }
+}
+
+/// The secure bits by name, each with its number. Source: capabilities(7).
+const BITS: [(&str, u32); 7] = [
+    ("noroot", 0),
+    ("noroot-locked", 1),
+    ("no-setuid-fixup", 2),
+    ("no-setuid-fixup-locked", 3),
+    ("keep-caps-locked", 5),
+    ("no-cap-ambient-raise", 6),
+    ("no-cap-ambient-raise-locked", 7),
+];
+
+/// The secure bits that are to be set, a bit for each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Securebits(pub u32);
+
+impl Securebits {
+    pub const NOROOT: u32 = 1;
+    /// Until the exec, which clears it.
+    pub const KEEP_CAPS: u32 = 1 << 4;
+    pub const NO_AMBIENT_RAISE: u32 = 1 << 6;
+
+    /// `noroot,noroot-locked`.
+    pub fn words(self) -> String {
+        let set = BITS.iter().filter(|(_, number)| self.0 >> number & 1 == 1);
+        set.map(|(name, _)| *name).collect::<Vec<_>>().join(",")
+    }
+}
+
+impl FromStr for Securebits {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Securebits, String> {
+        let mut bits = 0;
+        for word in text.split(',') {
+            let word = word.replace('_', "-");
+            let Some((_, number)) = BITS.iter().find(|(name, _)| *name == word) else {
+                let names = BITS.map(|(name, _)| name).join(", ");
+                return Err(format!("the bits are {names}"));
+            };
+            bits |= 1 << number;
+        }
+        Ok(Securebits(bits))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secure_bits_are_words() {
+        let bits: Securebits = "noroot,no_setuid_fixup_locked".parse().unwrap();
+        assert_eq!((bits.0, bits.words().as_str()), (0b1001, "noroot,no-setuid-fixup-locked"));
+        for wrong in ["", "keep-caps", "noroot,", "1", "NOROOT"] {
+            assert!(wrong.parse::<Securebits>().is_err(), "{wrong:?} was taken");
+        }
     }
 }

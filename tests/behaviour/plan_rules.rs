@@ -29,6 +29,8 @@ pub fn plain() -> Host {
         groups: vec![24, 1000],
         capabilities: 0,
         permitted: 0,
+        inheritable: 0,
+        sets: None,
         user_side: side.clone(),
         group_side: side,
         denies_setgroups: false,

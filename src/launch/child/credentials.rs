@@ -4,6 +4,7 @@
 use libc::{c_int, c_long};
 
 use super::answer::expect;
+use crate::plan::Sets;
 use crate::sys::{ask, call};
 
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
@@ -46,13 +47,14 @@ pub unsafe fn set_groups(list: &[u32], room: &mut [u32]) -> Result<(), c_int> {
     }
 }
 
-/// Drops every capability that the kernel knows: `EINVAL` is the first that it doesn't. Source: capabilities(7).
+/// Takes from the bounding set what is not `kept`; `EINVAL` is the first capability that the kernel doesn't know.
 ///
 /// Each is read back where a seccomp filter could have answered in the kernel's place; the kernel itself tells the truth.
-pub unsafe fn empty_bounding_set() -> Result<(), c_int> {
+/// Source: capabilities(7).
+pub unsafe fn bound(kept: u64) -> Result<(), c_int> {
     // SAFETY: prctl with numbers.
     let is_filtered = unsafe { prctl(libc::PR_GET_SECCOMP, 0, 0) } != Ok(0);
-    for capability in 0..64 {
+    for capability in (0..64).filter(|number| kept >> number & 1 == 0) {
         // SAFETY: prctl with numbers.
         unsafe {
             match prctl(libc::PR_CAPBSET_DROP, capability, 0) {
@@ -70,15 +72,26 @@ pub unsafe fn empty_bounding_set() -> Result<(), c_int> {
     Ok(())
 }
 
-pub unsafe fn empty_capability_sets() -> Result<(), c_int> {
-    const NONE: [CapabilityData; 2] = [CapabilityData { effective: 0, permitted: 0, inheritable: 0 }; 2];
+/// What is ambient goes first and comes last: it is never beyond what is permitted and inheritable.
+pub unsafe fn set_capabilities(sets: &Sets) -> Result<(), c_int> {
+    let half = |set: u64, high: bool| (if high { set >> 32 } else { set }) as u32;
+    let (permitted, inheritable) = (sets.permitted.0, sets.inheritable.0);
+    let wanted = [false, true].map(|high| CapabilityData {
+        effective: half(permitted, high),
+        permitted: half(permitted, high),
+        inheritable: half(inheritable, high),
+    });
     let mut header = CapabilityHeader { version: CAPABILITY_VERSION_3, pid: 0 };
     let mut found = [CapabilityData { effective: 1, permitted: 1, inheritable: 1 }; 2];
     // SAFETY: version 3 takes a header and two structures, which outlive the calls.
     unsafe {
         prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as usize, 0)?;
-        call!(SYS_capset, &raw mut header, NONE.as_ptr())?;
+        call!(SYS_capset, &raw mut header, wanted.as_ptr())?;
         call!(SYS_capget, &raw mut header, found.as_mut_ptr())?;
+        for capability in (0..64).filter(|number| sets.ambient.0 >> number & 1 == 1) {
+            prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as usize, capability)?;
+            expect(prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET as usize, capability)? == 1)?;
+        }
     }
-    expect(found == NONE)
+    expect(found == wanted)
 }

@@ -8,7 +8,7 @@ use libc::{c_char, c_int, c_long};
 use super::super::handshake::{CARRIED, KIND, PROCEED, WORDS};
 use super::super::image::Image;
 use super::answer::expect;
-use super::credentials::{empty_bounding_set, empty_capability_sets, prctl, set_groups, three};
+use super::credentials::{bound, prctl, set_capabilities, set_groups, three};
 use super::descriptors::close_all_but;
 use super::place::{
     chdir, enter, identity, identity_at, identity_of, inside_root, loopback, mount, shows_us, uname,
@@ -183,7 +183,15 @@ impl Walk {
                 Step::ChdirAgain if self.chdir.is_null() => Ok(()),
                 Step::ChdirAgain => enter(self.chdir),
                 Step::InsideRoot => inside_root(),
-                Step::Bounding => empty_bounding_set(),
+                Step::Bounding(kept) => bound(kept.0),
+                Step::Securebits(bits) => {
+                    prctl(libc::PR_SET_SECUREBITS, bits.0 as usize, 0)?;
+                    expect(prctl(libc::PR_GET_SECUREBITS, 0, 0)? == c_long::from(bits.0))
+                }
+                Step::KeepCapabilities => {
+                    prctl(libc::PR_SET_KEEPCAPS, 1, 0)?;
+                    expect(prctl(libc::PR_GET_KEEPCAPS, 0, 0)? == 1)
+                }
                 Step::Groups(list) => set_groups(list, &mut image.groups),
                 Step::Gid(gid) => {
                     call!(SYS_setresgid, *gid, *gid, *gid)?;
@@ -193,7 +201,7 @@ impl Walk {
                     call!(SYS_setresuid, *uid, *uid, *uid)?;
                     expect(three(libc::SYS_getresuid)? == [*uid; 3])
                 }
-                Step::Capabilities => empty_capability_sets(),
+                Step::Capabilities(sets) => set_capabilities(sets),
                 Step::Irrevocable => {
                     let unchanged = u32::MAX;
                     expect(call!(SYS_setresuid, unchanged, 0, unchanged).is_err())
