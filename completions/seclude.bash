@@ -1,6 +1,14 @@
 # bash completion for seclude(1). After COMMAND it hands over to the command's own completion.
 
 _seclude_kinds='user pid mount net uts ipc cgroup time'
+_seclude_capabilities='chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap'
+_seclude_capabilities+=' linux_immutable net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner'
+_seclude_capabilities+=' sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice'
+_seclude_capabilities+=' sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap'
+_seclude_capabilities+=' mac_override mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf'
+_seclude_capabilities+=' checkpoint_restore'
+_seclude_securebits='noroot noroot-locked no-setuid-fixup no-setuid-fixup-locked'
+_seclude_securebits+=' keep-caps-locked no-cap-ambient-raise no-cap-ambient-raise-locked'
 _seclude_signals='HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD'
 _seclude_signals+=' CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS RTMIN RTMAX'
 
@@ -11,6 +19,7 @@ _seclude_takes_value() {
         -n | --unshare | --share | --join | --persist | --map-uid | --map-gid | --map | --setgroups) ;;
         --hostname | --domainname | --time-offset | --propagation | -R | --root | --keep-fd) ;;
         --pid-file | --timeout | --kill-after | --stop-signal | --leftovers | --status | --ok-status) ;;
+        --cap-drop | --cap-add | --cap-ambient | --cap-inheritable | --cap-bounding | --securebits) ;;
         --report | --report-to | --config | --unit | --oci) ;;
         *) return 1 ;;
     esac
@@ -62,9 +71,11 @@ _seclude_names() {
 # Completes the value $3 of option $1, which stands behind $2 in its word.
 _seclude_value() {
     local option=$1 before=$2 value=$3
-    local -a names kinds=() signals=()
+    local -a names kinds=() signals=() capabilities=() bits=()
     read -ra kinds <<<"$_seclude_kinds"
     read -ra signals <<<"$_seclude_signals"
+    read -ra capabilities <<<"$_seclude_capabilities"
+    read -ra bits <<<"$_seclude_securebits"
     case $option in
         -u | --user)
             if [[ $value == *:* ]]; then
@@ -116,6 +127,21 @@ _seclude_value() {
                 compopt -o nospace 2>/dev/null
             fi
             ;;
+        --cap-drop | --cap-add)
+            [[ $value == *,* ]] || capabilities+=(all)
+            _seclude_list "$before" "$value" "${capabilities[@]}"
+            ;;
+        --cap-ambient | --cap-inheritable | --cap-bounding)
+            case ${value##*,} in
+                [+-]*)
+                    local sign=${value##*,}
+                    capabilities=("${capabilities[@]/#/${sign:0:1}}")
+                    ;;
+                *) [[ $value == *,* ]] || capabilities+=(all none) ;;
+            esac
+            _seclude_list "$before" "$value" "${capabilities[@]}"
+            ;;
+        --securebits) _seclude_list "$before" "$value" "${bits[@]}" ;;
         --map | --map-uid | --map-gid) _seclude_offer "$before" "$value" self auto all ;;
         --setgroups) _seclude_offer "$before" "$value" deny ;;
         --stop-signal) _seclude_offer "$before" "$value" "${signals[@]}" ;;
@@ -287,7 +313,8 @@ _seclude() {
                 _seclude_offer '' "$current" -h --help -V --version -u --user -g --group --groups --clear-env --env \
                     --unset-env --keep-env -C --chdir --umask --argv0 -n --unshare --share --join --persist \
                     --map-uid --map-gid --map --setgroups --hostname --domainname --time-offset --propagation \
-                    --mount-proc -R --root --no-new-privs --as-pid1 --exec --daemon --pid-file --timeout --kill-after \
+                    --mount-proc -R --root --cap-drop --cap-add --cap-ambient --cap-inheritable --cap-bounding \
+                    --securebits --no-new-privs --as-pid1 --exec --daemon --pid-file --timeout --kill-after \
                     --stop-signal --die-with-parent --leftovers --new-session --keep-fd --status --ok-status -q --quiet -v --verbose --report --report-to \
                     --dry-run --doctor --config --unit --oci
                 ;;

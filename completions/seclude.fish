@@ -22,7 +22,8 @@ function __seclude_command_at
             case --user --group --groups --env --unset-env --chdir --umask --argv0 --unshare --share --join \
                 --persist --map-uid --map-gid --map --setgroups --hostname --domainname --time-offset \
                 --propagation --root --pid-file --timeout --kill-after --stop-signal --leftovers --keep-fd \
-                --status --ok-status --report --report-to --config --unit --oci
+                --status --ok-status --report --report-to --config --unit --oci \
+                --cap-drop --cap-add --cap-ambient --cap-inheritable --cap-bounding --securebits
                 set skip 1
             case '--*'
             case '-*'
@@ -81,6 +82,23 @@ function __seclude_behind
     while read -l line
         printf '%s\n' "$argv[1]$line"
     end
+end
+
+# The words of the arguments stand alone: in a list they are refused.
+function __seclude_capabilities
+    begin
+        printf '%s\n' chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap \
+            linux_immutable net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module \
+            sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin sys_boot sys_nice sys_resource sys_time \
+            sys_tty_config mknod lease audit_write audit_control setfcap mac_override mac_admin syslog \
+            wake_alarm block_suspend audit_read perfmon bpf checkpoint_restore
+        string match -q '*,*' -- (__seclude_value); or printf '%s\n' $argv
+    end | __seclude_after_comma
+end
+
+function __seclude_securebits
+    printf '%s\n' noroot noroot-locked no-setuid-fixup no-setuid-fixup-locked keep-caps-locked \
+        no-cap-ambient-raise no-cap-ambient-raise-locked | __seclude_after_comma
 end
 
 function __seclude_unshare
@@ -179,6 +197,12 @@ complete -c seclude -n __seclude_no_command -l time-offset -x -a 'monotonic= boo
 complete -c seclude -n __seclude_no_command -l propagation -x -a 'private\t"nothing travels" slave\t"from the old to the new" shared\t"both ways" unchanged\t"as the mounts were"' -d 'How mounts travel'
 complete -c seclude -n __seclude_no_command -l mount-proc -d 'Mount a fresh /proc'
 complete -c seclude -n __seclude_no_command -s R -l root -x -a '(__fish_complete_directories (__seclude_value))' -d 'The command\'s root'
+complete -c seclude -n __seclude_no_command -l cap-drop -x -a '(__seclude_capabilities all)' -d 'Take capabilities'
+complete -c seclude -n __seclude_no_command -l cap-add -x -a '(__seclude_capabilities all)' -d 'Leave it with capabilities'
+complete -c seclude -n __seclude_no_command -l cap-ambient -x -a '(__seclude_capabilities all none)' -d 'The ambient set'
+complete -c seclude -n __seclude_no_command -l cap-inheritable -x -a '(__seclude_capabilities all none)' -d 'The inheritable set'
+complete -c seclude -n __seclude_no_command -l cap-bounding -x -a '(__seclude_capabilities all none)' -d 'The bounding set'
+complete -c seclude -n __seclude_no_command -l securebits -x -a '(__seclude_securebits)' -d 'What user id 0 means'
 complete -c seclude -n __seclude_no_command -l no-new-privs -d 'No program gains privilege from its file'
 complete -c seclude -n __seclude_no_command -l as-pid1 -d 'Make the command itself PID 1'
 complete -c seclude -n __seclude_no_command -l exec -d 'Become the command'

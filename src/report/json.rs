@@ -176,6 +176,11 @@ fn enforced(plan: &Plan, standing: &Standing, seen: &Observed) -> Value {
     };
     let groups: Vec<_> =
         seen.groups.iter().map(|gid| json!({ "inside": inside(*gid), "outside": gid })).collect();
+    let over = match (plan.layout.made.has(Kind::User), plan.layout.joins(Kind::User)) {
+        (true, _) => "new",
+        (_, true) => "joined",
+        _ => "caller",
+    };
     let [inheritable, permitted, effective, bounding, ambient] =
         seen.capabilities.map(|set| format!("{set:016x}"));
     json!({
@@ -183,7 +188,7 @@ fn enforced(plan: &Plan, standing: &Standing, seen: &Observed) -> Value {
         "gid": ids(standing.gids, seen.gids),
         "groups": groups,
         "capabilities": { "inheritable": inheritable, "permitted": permitted, "effective": effective,
-                          "bounding": bounding, "ambient": ambient },
+                          "bounding": bounding, "ambient": ambient, "over": over },
         "no_new_privs": seen.no_new_privs,
     })
 }

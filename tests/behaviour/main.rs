@@ -5,6 +5,7 @@ mod machine;
 
 mod background;
 mod bytes;
+mod capabilities;
 mod daemon;
 mod databases;
 mod descriptors;

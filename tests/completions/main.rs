@@ -55,6 +55,12 @@ fn bash_completes_options_and_values() {
         ("seclude --stop-signal XCP", "seclude --stop-signal XCPU "),
         ("seclude --ok-status=3,XCP", "seclude --ok-status=3,XCPU"),
         ("seclude --pid-file src/mai", "seclude --pid-file src/main.rs "),
+        ("seclude --cap-drop net_bi", "seclude --cap-drop net_bind_service"),
+        ("seclude --cap-add=kill,net_ra", "seclude --cap-add=kill,net_raw"),
+        ("seclude --cap-add kill,al", "seclude --cap-add kill,al"),
+        ("seclude --cap-ambient +net_ra", "seclude --cap-ambient +net_raw"),
+        ("seclude --cap-bounding non", "seclude --cap-bounding none"),
+        ("seclude --securebits noroot-l", "seclude --securebits noroot-locked"),
     ];
     hold(cases, |lines| bash(TAB, lines));
 }

@@ -60,8 +60,11 @@ fn process(asked: &mut Asked, mut members: Members) -> Result<(), String> {
     if let Some(dir) = members.string("cwd")? {
         asked.say("chdir", dir);
     }
+    let mut is_root = true;
     if let Some(mut user) = members.object("user")? {
-        asked.say("user", format!("{}:{}", user.needed("uid")?, user.needed("gid")?));
+        let uid = user.needed("uid")?;
+        is_root = uid.to_string() == "0";
+        asked.say("user", format!("{uid}:{}", user.needed("gid")?));
         let groups = match user.take("additionalGids") {
             None => Vec::new(),
             Some(Value::Array(list)) => list.iter().map(Value::to_string).collect(),
@@ -73,11 +76,48 @@ fn process(asked: &mut Asked, mut members: Members) -> Result<(), String> {
         }
         asked.unhonoured.extend(user.rest());
     }
+    if let Some(capabilities) = members.object("capabilities")? {
+        self::capabilities(asked, capabilities, is_root)?;
+    }
     for (key, option) in [("noNewPrivileges", Some("no-new-privs")), ("terminal", None)] {
         match (members.boolean(key)?, option) {
             (Some(true), Some(option)) => asked.switch(option),
             (Some(true), None) => asked.unhonoured.push(members.place(key)),
             _ => {}
+        }
+    }
+    asked.unhonoured.extend(members.rest());
+    Ok(())
+}
+
+/// The five sets. What is permitted is effective as well: a difference is not honoured. A user who is not root keeps what is
+/// ambient alone, whatever is permitted before the exec.
+fn capabilities(asked: &mut Asked, mut members: Members, is_root: bool) -> Result<(), String> {
+    let list = |members: &mut Members, key: &str| -> Result<Option<String>, String> {
+        let there = members.has(key);
+        let mut names = members.strings(key)?;
+        names.sort_unstable();
+        names.dedup();
+        Ok(there.then(|| if names.is_empty() { "none".to_string() } else { names.join(",") }))
+    };
+    let permitted = list(&mut members, "permitted")?;
+    if let Some(effective) = list(&mut members, "effective")?
+        && permitted.as_ref() != Some(&effective)
+    {
+        asked.unhonoured.push(members.place("effective"));
+    }
+    if let Some(permitted) = permitted.filter(|_| is_root) {
+        asked.say("cap-drop", "all");
+        if permitted != "none" {
+            asked.say("cap-add", permitted);
+        }
+    }
+    for (key, option) in
+        [("bounding", "cap-bounding"), ("inheritable", "cap-inheritable"), ("ambient", "cap-ambient")]
+    {
+        let set = list(&mut members, key)?;
+        if let Some(set) = set.or((option == "cap-ambient").then(|| "none".to_string())) {
+            asked.say(option, set);
         }
     }
     asked.unhonoured.extend(members.rest());
@@ -163,13 +203,13 @@ mod tests {
 
     #[test]
     fn what_is_not_honoured_is_named() {
-        let text = r#"{"process": {"capabilities": {"bounding": ["CAP_KILL"]}, "terminal": true}, "hooks": {"a": []},
+        let text = r#"{"process": {"capabilities": {"effective": ["CAP_KILL"]}, "terminal": true}, "hooks": {"a": []},
             "linux": {"resources": {"devices": [{}]}, "seccomp": {"x": 1}}, "mounts": [{"destination": "/dev", "type": "tmpfs"}]}"#;
         let asked = read(Members::parse(text).unwrap(), Path::new("config.json")).unwrap();
         let expected = [
             "mounts[0].destination /dev",
+            "process.capabilities.effective",
             "process.terminal",
-            "process.capabilities",
             "linux.resources",
             "linux.seccomp",
             "hooks",
