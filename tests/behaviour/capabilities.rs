@@ -96,6 +96,11 @@ fn root_has_what_the_bounding_set_holds() {
     // As root without what root is.
     assert_eq!(left("--securebits noroot,noroot-locked --cap-drop all --cap-add kill"), kept(KILL));
     assert_eq!(left("--securebits noroot --user 0:0 --cap-drop all"), NONE);
+    assert_eq!(left("--securebits noroot,keep-caps-locked --user 7:7 --cap-add kill"), kept(KILL));
+    // Before the exec, too, it has no more than after it.
+    let seen = call(&["--report", "json", "--cap-bounding", "kill", "true"]);
+    let started: Value = serde_json::from_str(seen.err.lines().next().expect("a record")).expect("JSON");
+    assert_eq!(started["enforced"]["capabilities"]["permitted"], "0000000000000020");
 }
 
 /// CVE-2022-24769, CVE-2022-29162: what is inheritable is raised by files that have capabilities.
