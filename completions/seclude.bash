@@ -314,7 +314,7 @@ _seclude() {
                     --unset-env --keep-env -C --chdir --umask --argv0 -n --unshare --share --join --persist \
                     --map-uid --map-gid --map --setgroups --hostname --domainname --time-offset --propagation \
                     --mount-proc -R --root --cap-drop --cap-add --cap-ambient --cap-inheritable --cap-bounding \
-                    --securebits --no-new-privs --as-pid1 --exec --daemon --pid-file --timeout --kill-after \
+                    --securebits --no-userns --no-new-privs --as-pid1 --exec --daemon --pid-file --timeout --kill-after \
                     --stop-signal --die-with-parent --leftovers --new-session --keep-fd --status --ok-status -q --quiet -v --verbose --report --report-to \
                     --dry-run --doctor --config --unit --oci
                 ;;

@@ -203,6 +203,7 @@ complete -c seclude -n __seclude_no_command -l cap-ambient -x -a '(__seclude_cap
 complete -c seclude -n __seclude_no_command -l cap-inheritable -x -a '(__seclude_capabilities all none)' -d 'The inheritable set'
 complete -c seclude -n __seclude_no_command -l cap-bounding -x -a '(__seclude_capabilities all none)' -d 'The bounding set'
 complete -c seclude -n __seclude_no_command -l securebits -x -a '(__seclude_securebits)' -d 'What user id 0 means'
+complete -c seclude -n __seclude_no_command -l no-userns -d 'No user namespaces of its own making'
 complete -c seclude -n __seclude_no_command -l no-new-privs -d 'No program gains privilege from its file'
 complete -c seclude -n __seclude_no_command -l as-pid1 -d 'Make the command itself PID 1'
 complete -c seclude -n __seclude_no_command -l exec -d 'Become the command'

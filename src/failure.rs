@@ -48,6 +48,7 @@ stages! {
     Handshake "handshake" "parent and child wait for each other",
     Unshare "unshare" "namespaces are made in place",
     Init "init" "init becomes PID 1 of the new pid namespace, and makes the command's process",
+    NoUserns "no-userns" "further user namespaces are forbidden",
     Join "join" "existing namespaces are entered",
     TimeOffset "time-offset" "the clocks of a new time namespace are set",
     Loopback "loopback" "the loopback interface of a new net namespace is brought up",

@@ -136,6 +136,9 @@ impl Layout {
         let asked = &request.namespaces;
         let name = |name: &String| CString::new(name.as_str()).expect("a host name holds no NUL");
         let mut steps = Vec::new();
+        if request.privilege.no_userns {
+            steps.push(Step::NoUserns);
+        }
         if self.made.has(Kind::Net) {
             steps.push(Step::Loopback);
         }
@@ -241,6 +244,8 @@ fn check(request: &Request, made: Kinds, joined: &[(Kind, JoinTarget)]) -> Resul
         let rule = "it is of a new user namespace: add --unshare user";
         refuse_unless(made.has(Kind::User), "--setgroups deny".to_string(), rule)?;
     }
+    let rule = "it is a limit of a new user namespace: add --unshare user";
+    refuse_unless(!request.privilege.no_userns || made.has(Kind::User), "--no-userns".to_string(), rule)?;
     if let Some(root) = &asked.root {
         let object = format!("--root {}", shown(root));
         refuse_unless(!root.as_os_str().is_empty(), object.clone(), "it is empty: a directory is needed")?;

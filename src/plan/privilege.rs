@@ -131,19 +131,23 @@ impl Subject<'_> {
         let union =
             |lists: &[CapList]| lists.iter().fold(Capabilities::NONE, |all, CapList(set)| all.with(*set));
         let (add, drop) = (union(&asked.cap_add), union(&asked.cap_drop));
-        let listed = !(asked.cap_add.is_empty() && asked.cap_drop.is_empty());
+        // With it the command could take the limit back.
+        let limiter = Capabilities::of(Capability::CAP_SYS_RESOURCE);
+        let unsaid = if asked.no_userns { limiter } else { Capabilities::NONE };
+        let listed = asked.no_userns || !(asked.cap_add.is_empty() && asked.cap_drop.is_empty());
         self.named(&[("--cap-add", add), ("--cap-drop", drop)])?;
         let both = add.within(drop);
         if !both.is_empty() && add != Capabilities::ALL && drop != Capabilities::ALL {
             return Err(refuse(format!("--cap-drop {both}"), "--cap-add adds it"));
         }
 
-        let add = if add == Capabilities::ALL { self.available } else { add };
+        let add = if add == Capabilities::ALL { self.available.without(unsaid) } else { add };
         let would = match (self.unprivileged, self.root) {
             (true, _) => Capabilities::NONE,
             (false, true) => self.available.within(self.bounding),
             (false, false) => self.ambient,
         };
+        let would = would.without(unsaid);
         let mut left = if drop == Capabilities::ALL { add } else { would.with(add).without(drop) };
         let ambient =
             self.exact("--cap-ambient", asked.cap_ambient, if self.root { self.ambient } else { left })?;
@@ -180,6 +184,11 @@ impl Subject<'_> {
             left = left.within(bounding);
         }
         let sets = self.sets(left, ambient, bounding.unwrap_or(self.bounding))?;
+        let gained = left.with(bounding.unwrap_or(self.bounding)).with(sets.inheritable);
+        if asked.no_userns && !gained.within(limiter).is_empty() {
+            let rule = "the command could come to sys_resource, and take back with it what this sets";
+            return Err(refuse("--no-userns".to_string(), rule));
+        }
         Ok(Left { bounding: bounding.filter(|bounding| *bounding != self.bounding), sets })
     }
 

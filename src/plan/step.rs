@@ -31,6 +31,8 @@ pub enum Step {
     Unshare(Kinds),
     /// PID 1 stays behind as init, and its child goes on as the command.
     Init,
+    /// The new user namespace has a limit of 0 for further ones below it.
+    NoUserns,
     Loopback,
     Hostname(CString),
     Domainname(CString),
@@ -94,6 +96,7 @@ impl Step {
             Step::Carry(_) => Stage::Clone,
             Step::Unshare(_) => Stage::Unshare,
             Step::Init => Stage::Init,
+            Step::NoUserns => Stage::NoUserns,
             Step::Loopback => Stage::Loopback,
             Step::Hostname(_) => Stage::Hostname,
             Step::Domainname(_) => Stage::Domainname,
@@ -131,6 +134,7 @@ impl Step {
             Step::Carry(kinds) => ("clone", format!("the command's process into {}", kinds.as_new())),
             Step::Unshare(kinds) => ("make", kinds.as_new()),
             Step::Init => ("start", "init as PID 1, and the command's process".to_string()),
+            Step::NoUserns => ("set", "the limit of further user namespaces to 0".to_string()),
             Step::Loopback => ("bring up", "the loopback interface".to_string()),
             Step::Hostname(name) => ("set", format!("the host name to {}", text(name))),
             Step::Domainname(name) => ("set", format!("the domain name to {}", text(name))),

@@ -23,16 +23,19 @@ options! {
             => |arg| arg.allow_hyphen_values(true);
         /// What user id 0 and a change of user ids mean to capabilities
         one securebits: Securebits = "securebits", "BIT[,BIT]...";
+        /// Leave the command without user namespaces of its own making
+        flag no_userns = "no-userns";
         /// No program that the command executes gains privilege from it
         flag no_new_privs = "no-new-privs";
     }
 }
 
 impl PrivilegeArgs {
-    /// Whether anything is said of the sets.
+    /// Whether anything is said of the sets, or touches them.
     pub fn asks_for_capabilities(&self) -> bool {
         let exact = [self.cap_ambient, self.cap_inheritable, self.cap_bounding];
-        !(self.cap_add.is_empty() && self.cap_drop.is_empty()) || exact.iter().any(Option::is_some)
+        let listed = !(self.cap_add.is_empty() && self.cap_drop.is_empty());
+        listed || self.no_userns || exact.iter().any(Option::is_some)
     }
 }
 

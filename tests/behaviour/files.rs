@@ -173,8 +173,8 @@ fn what_a_container_runtime_does_and_seclude_does_not_is_named() {
         refused("--oci", text, &format!("take FILE: seclude has nothing that honours {what}{HINT}"));
     };
     unhonoured(
-        r#"{"process": {"capabilities": {"bounding": []}, "terminal": true}}"#,
-        "process.terminal, process.capabilities",
+        r#"{"process": {"capabilities": {"effective": []}, "terminal": true}}"#,
+        "process.capabilities.effective, process.terminal",
     );
     unhonoured(r#"{"process": {"rlimits": [{"type": "RLIMIT_CORE"}]}}"#, "process.rlimits");
     unhonoured(

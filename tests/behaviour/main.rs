@@ -30,6 +30,7 @@ mod maps;
 mod mounts;
 mod namespaces;
 mod needs;
+mod no_userns;
 mod peers;
 mod plan;
 mod plan_lifetime;

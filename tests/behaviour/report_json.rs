@@ -118,7 +118,8 @@ fn ids_groups_capabilities_and_maps_are_as_enforced() {
     assert_eq!((&enforced["uid"], &enforced["gid"]), (&id(1234, 1234), &id(5678, 5678)));
     assert_eq!(enforced["groups"], json!([{ "inside": 7, "outside": 7 }, { "inside": 9, "outside": 9 }]));
     let none = "0000000000000000";
-    let capabilities = json!({ "ambient": none, "bounding": none, "effective": none, "inheritable": none, "permitted": none });
+    let capabilities = json!({ "ambient": none, "bounding": none, "effective": none, "inheritable": none, "permitted": none,
+                               "over": "caller" });
     assert_eq!((&enforced["capabilities"], &enforced["no_new_privs"]), (&capabilities, &json!(true)));
     assert_eq!(nobody["maps"], Value::Null);
 

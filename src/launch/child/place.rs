@@ -104,6 +104,23 @@ pub unsafe fn uname() -> Result<libc::utsname, c_int> {
     }
 }
 
+/// Sets the limit of user namespaces below the own one to 0; it is of the user namespace of whoever writes it.
+///
+/// `EACCES`: no CAP_SYS_RESOURCE over it. `EROFS`: /proc/sys is read-only. Source: namespaces(7), /proc/sys/user.
+pub unsafe fn no_user_namespaces(proc: c_int) -> Result<(), c_int> {
+    let (path, limit, mut found) = (c"sys/user/max_user_namespaces", b"0", [0u8; 8]);
+    let flags = libc::O_RDWR | libc::O_CLOEXEC;
+    // SAFETY: the path is NUL-terminated, and the lengths are those of the buffers.
+    unsafe {
+        let file = call!(SYS_openat, proc, path.as_ptr(), flags, 0)?;
+        let written = call!(SYS_write, file, limit.as_ptr(), limit.len());
+        let start = 0;
+        let read = call!(SYS_pread64, file, found.as_mut_ptr(), found.len(), start);
+        let _ = call!(SYS_close, file);
+        expect(written? == 1 && read? >= 1 && found.starts_with(b"0\n"))
+    }
+}
+
 /// Brings up `lo` of the net namespace that the child is in. Source: netdevice(7).
 pub unsafe fn loopback() -> Result<(), c_int> {
     // SAFETY: the request is plain data with a NUL-terminated name, and outlives the calls.

@@ -11,7 +11,8 @@ use super::answer::expect;
 use super::credentials::{bound, prctl, set_capabilities, set_groups, three};
 use super::descriptors::close_all_but;
 use super::place::{
-    chdir, enter, identity, identity_at, identity_of, inside_root, loopback, mount, shows_us, uname,
+    chdir, enter, identity, identity_at, identity_of, inside_root, loopback, mount, no_user_namespaces,
+    shows_us, uname,
 };
 use super::voice::{exit, send, wait};
 use crate::namespace::{Kind, Kinds};
@@ -107,6 +108,7 @@ impl Walk {
                 }
                 // What comes after it is another process's: the course takes it.
                 Step::Init => Err(libc::ENOSYS),
+                Step::NoUserns => no_user_namespaces(image.proc),
                 Step::Loopback => loopback(),
                 Step::Hostname(name) => {
                     let length = name.to_bytes().len();
