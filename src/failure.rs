@@ -61,6 +61,7 @@ stages! {
     Streams "streams" "standard streams are turned to /dev/null",
     Umask "umask" "the file mode mask is set",
     Chdir "chdir" "the working directory is entered",
+    Typing "typing" "the command is kept from typing into the caller's terminal",
     Bounding "bounding" "capabilities are taken from the bounding set",
     Securebits "securebits" "the secure bits are set",
     Groups "groups" "the supplementary groups are set",

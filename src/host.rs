@@ -8,12 +8,13 @@ mod subids;
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{CStr, OsString};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use caps::Capability;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::sys::stat::{SFlag, fstat};
+use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, fcntl, openat};
+use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd;
 
 pub use accounts::Account;
@@ -84,6 +85,10 @@ pub struct Host {
     pub signal_mask: u64,
     /// The caller's pid, where its end is to be watched; 0 where it is outside the pid namespace.
     pub parent: i32,
+    /// Whether there is a terminal that the command could type into; only where its privileges may differ.
+    pub has_terminal: bool,
+    /// Whether the kernel lets every process type into its own terminal (dev.tty.legacy_tiocsti).
+    pub lets_type: bool,
     /// Whether seclude leads the foreground group of its terminal, and both reads it and writes to it: the job of an
     /// interactive shell. Only where the command gets a group of its own.
     pub leads_terminal: bool,
@@ -152,6 +157,7 @@ impl Host {
         let signal_mask =
             sys::mask().map_err(|errno| Failure::errno(Stage::Probe, "read", "the signal mask", errno))?;
         let lifetime = &request.lifetime;
+        let has_terminal = request.changes_privilege() && has_terminal();
         Ok(Host {
             uids,
             gids,
@@ -169,6 +175,8 @@ impl Host {
             open,
             signal_mask,
             parent: if lifetime.die_with_parent { unistd::getppid().as_raw() } else { 0 },
+            has_terminal,
+            lets_type: has_terminal && lets_type(),
             leads_terminal: asks(Kind::Pid) && leads_terminal(),
             passing_streams: if lifetime.daemon { passing_streams() } else { Vec::new() },
         })
@@ -231,6 +239,19 @@ fn leads_terminal() -> bool {
     let own = unistd::getpid();
     let foreground = |fd| sys::borrowed(fd).and_then(|fd| unistd::tcgetpgrp(fd).ok());
     unistd::getpgrp() == own && [0, 1].into_iter().all(|fd| foreground(fd) == Some(own))
+}
+
+/// On a standard stream, or by the name that it has for every process of its session.
+fn has_terminal() -> bool {
+    let controls = |fd| sys::borrowed(fd).is_some_and(|fd| unistd::tcgetpgrp(fd).is_ok());
+    let open =
+        || openat(AT_FDCWD, "/dev/tty", OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC, Mode::empty());
+    (0..3).any(controls) || open().is_ok()
+}
+
+/// Before Linux 6.2 there is no such word, and it does. Source: TIOCSTI(2const).
+fn lets_type() -> bool {
+    fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").map_or(true, |text| text.trim() != "0")
 }
 
 /// Standard input always; output and error where somebody may wait at the other end for their close.

@@ -15,6 +15,7 @@ pub mod idmap;
 pub mod account;
 pub mod signal;
 pub mod capability;
+pub mod seccomp;
 pub mod request;
 pub mod host;
 pub mod plan;

@@ -86,6 +86,18 @@ const HEADINGS: [(&str, Rows); 5] = [
 ];
 
 impl Request {
+    /// Whether the command may come out with other privileges than its caller has.
+    pub fn changes_privilege(&self) -> bool {
+        let (identity, namespaces, privilege) = (&self.identity, &self.namespaces, &self.privilege);
+        let somebody = identity.user.is_some() || identity.group.is_some() || !identity.groups.is_empty();
+        let elsewhere = !namespaces.uid_specs().is_empty() || !namespaces.gid_specs().is_empty();
+        let user = |kinds: &crate::namespace::Kinds| kinds.has(crate::namespace::Kind::User);
+        let entered = namespaces.unshare.iter().any(user) || !namespaces.join.is_empty();
+        let less =
+            privilege.asks_for_capabilities() || privilege.securebits.is_some() || privilege.no_new_privs;
+        somebody || elsewhere || entered || less || namespaces.root.is_some()
+    }
+
     fn taken(matches: &mut ArgMatches, named: Option<&Named>) -> Request {
         Request {
             command: matches.remove_many("command").map(Iterator::collect).unwrap_or_default(),

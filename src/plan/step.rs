@@ -9,6 +9,7 @@ use crate::failure::{Stage, shown};
 use crate::namespace::{Kind, Kinds};
 use crate::request::namespaces::{JoinTarget, Propagation};
 use crate::request::privilege::Securebits;
+use crate::seccomp::Instruction;
 
 /// Steps in one launch at most; a plan of all options has about half as many.
 pub const MAX_STEPS: usize = 48;
@@ -55,6 +56,8 @@ pub enum Step {
     ChdirAgain,
     /// The working directory is below the new root.
     InsideRoot,
+    /// The command can't type into the caller's terminal.
+    NoTyping(Vec<Instruction>),
     /// What is not in it is taken from the bounding set.
     Bounding(Capabilities),
     Securebits(Securebits),
@@ -107,6 +110,7 @@ impl Step {
             Step::Streams(_) => Stage::Streams,
             Step::Umask(_) => Stage::Umask,
             Step::Chdir { .. } | Step::ChdirAgain | Step::InsideRoot => Stage::Chdir,
+            Step::NoTyping(_) => Stage::Typing,
             Step::Bounding(_) => Stage::Bounding,
             Step::Securebits(_) => Stage::Securebits,
             Step::Groups(_) => Stage::Groups,
@@ -153,6 +157,7 @@ impl Step {
             Step::Chdir { dir, .. } => ("enter", text(dir)),
             Step::ChdirAgain => ("enter", "the working directory as the new user".to_string()),
             Step::InsideRoot => ("stay", "below the new root".to_string()),
+            Step::NoTyping(_) => ("keep", "the command from typing into the caller's terminal".to_string()),
             Step::Bounding(Capabilities::NONE) => ("empty", "the bounding set".to_string()),
             Step::Bounding(kept) => ("leave", format!("{kept} in the bounding set")),
             Step::Securebits(bits) => ("set", format!("the secure bits to {}", bits.words())),

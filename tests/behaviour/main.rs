@@ -52,4 +52,5 @@ mod subids;
 mod terminal;
 mod terminal_lent;
 mod told;
+mod typing;
 mod unread;

@@ -40,6 +40,8 @@ pub fn plain() -> Host {
         open: Vec::new(),
         signal_mask: 0,
         parent: 999,
+        has_terminal: false,
+        lets_type: false,
         leads_terminal: false,
         passing_streams: Vec::new(),
     }

@@ -8,7 +8,7 @@ use libc::{c_char, c_int, c_long};
 use super::super::handshake::{CARRIED, KIND, PROCEED, WORDS};
 use super::super::image::Image;
 use super::answer::expect;
-use super::credentials::{bound, prctl, set_capabilities, set_groups, three};
+use super::credentials::{bound, no_typing, prctl, set_capabilities, set_groups, three};
 use super::descriptors::close_all_but;
 use super::place::{
     chdir, enter, identity, identity_at, identity_of, inside_root, loopback, mount, no_user_namespaces,
@@ -185,6 +185,7 @@ impl Walk {
                 Step::ChdirAgain if self.chdir.is_null() => Ok(()),
                 Step::ChdirAgain => enter(self.chdir),
                 Step::InsideRoot => inside_root(),
+                Step::NoTyping(program) => no_typing(program),
                 Step::Bounding(kept) => bound(kept.0),
                 Step::Securebits(bits) => {
                     prctl(libc::PR_SET_SECUREBITS, bits.0 as usize, 0)?;
