@@ -241,12 +241,15 @@ fn leads_terminal() -> bool {
     unistd::getpgrp() == own && [0, 1].into_iter().all(|fd| foreground(fd) == Some(own))
 }
 
-/// On a standard stream, or by the name that it has for every process of its session.
+/// By the name that it has for every process of its session (`ENXIO`: there is none), or on a standard stream.
 fn has_terminal() -> bool {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let controls = |fd| sys::borrowed(fd).is_some_and(|fd| unistd::tcgetpgrp(fd).is_ok());
-    let open =
-        || openat(AT_FDCWD, "/dev/tty", OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC, Mode::empty());
-    (0..3).any(controls) || open().is_ok()
+    match openat(AT_FDCWD, "/dev/tty", flags, Mode::empty()) {
+        Err(Errno::ENXIO) => false,
+        Err(_) => (0..3).any(controls),
+        Ok(_) => true,
+    }
 }
 
 /// Before Linux 6.2 there is no such word, and it does. Source: TIOCSTI(2const).
