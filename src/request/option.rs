@@ -25,17 +25,24 @@ pub struct Named<'a> {
     /// Each once, however often it is given.
     longs: Vec<&'a [u8]>,
     shorts: Vec<&'a [u8]>,
+    /// The first letters of the long ones, a bit for each: most rows begin with none of them.
+    letters: u64,
+}
+
+fn letter(name: &[u8]) -> u64 {
+    1 << (name.first().unwrap_or(&0) & 63)
 }
 
 impl<'a> Named<'a> {
     /// Looks at the words up to the first `--`, which is as far as options can go.
     pub fn by(words: &'a [OsString]) -> Named<'a> {
-        let mut named = Named { longs: Vec::new(), shorts: Vec::new() };
+        let mut named = Named { longs: Vec::new(), shorts: Vec::new(), letters: 0 };
         let words = words.iter().skip(1).map(|word| word.as_bytes());
         for word in words.take_while(|word| *word != b"--") {
             match word {
                 [b'-', b'-', name @ ..] => {
                     let name = name.split(|byte| *byte == b'=').next().unwrap_or_default();
+                    named.letters |= letter(name);
                     if !named.longs.contains(&name) {
                         named.longs.push(name);
                     }
@@ -48,7 +55,7 @@ impl<'a> Named<'a> {
     }
 
     pub fn has(&self, long: &str, short: Option<char>) -> bool {
-        self.longs.contains(&long.as_bytes())
+        self.letters & letter(long.as_bytes()) != 0 && self.longs.contains(&long.as_bytes())
             || short.is_some_and(|short| self.shorts.iter().any(|cluster| cluster.contains(&(short as u8))))
     }
 }
