@@ -194,6 +194,8 @@ pub fn step(step: &Step, errno: i32, plan: &Plan) -> Failure {
         (Step::MountProc(_), Errno::EPERM) if plan.layout.enters_user() => failure.hint(
             "where parts of the caller's /proc are covered, as in a container, the kernel gives no fresh one",
         ),
+        (Step::NoTyping(_), _) => failure.hint("--new-session leaves it no terminal to type into"),
+        (Step::NoUserns, Errno::EROFS) => failure.hint("/proc/sys is read-only here, as in many containers"),
         (Step::MountProc(_), Errno::ENOENT) => failure.hint("the directory has to be there, in the new root"),
         (Step::Propagation(_), Errno::EINVAL) => failure.hint("the root is no mount point, as in a chroot"),
         (Step::Join { kind: Kind::User, .. }, Errno::EINVAL) => {
