@@ -24,8 +24,8 @@ fn examples() -> Vec<(String, String)> {
 }
 
 #[test]
-fn there_are_seven_examples_and_each_shows_its_output() {
-    assert_eq!(examples().len(), 7);
+fn there_are_eight_examples_and_each_shows_its_output() {
+    assert_eq!(examples().len(), 8);
 }
 
 #[test]
