@@ -18,6 +18,7 @@ _seclude_takes_value() {
         -u | --user | -g | --group | --groups | --env | --unset-env | -C | --chdir | --umask | --argv0) ;;
         -n | --unshare | --share | --join | --persist | --map-uid | --map-gid | --map | --setgroups) ;;
         --hostname | --domainname | --time-offset | --propagation | -R | --root | --keep-fd) ;;
+        --rlimit | --nice | --oom-score-adj | --cpu-affinity | --sched | --ioprio) ;;
         --pid-file | --timeout | --kill-after | --stop-signal | --leftovers | --status | --ok-status) ;;
         --cap-drop | --cap-add | --cap-ambient | --cap-inheritable | --cap-bounding | --securebits) ;;
         --report | --report-to | --config | --unit | --oci) ;;
@@ -149,6 +150,21 @@ _seclude_value() {
             [[ ${value##*,} == [0-9]* ]] && signals=({1..255})
             _seclude_list "$before" "$value" "${signals[@]}"
             ;;
+        --rlimit)
+            if [[ $value == *=* ]]; then
+                _seclude_offer "$before${value%%=*}=" "${value#*=}" unlimited
+            else
+                local -a resources=(as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime
+                    sigpending stack)
+                _seclude_offer "$before" "$value" "${resources[@]/%/=}"
+                compopt -o nospace 2>/dev/null
+            fi
+            ;;
+        --sched)
+            _seclude_offer "$before" "$value" other batch idle fifo: rr:
+            [[ ${COMPREPLY[0]-} == *: ]] && compopt -o nospace 2>/dev/null
+            ;;
+        --ioprio) _seclude_offer "$before" "$value" none idle be:{0..7} rt:{0..7} ;;
         --leftovers) _seclude_offer "$before" "$value" kill wait leave ;;
         --status) _seclude_offer "$before" "$value" exit reraise ;;
         --propagation) _seclude_offer "$before" "$value" private slave shared unchanged ;;
@@ -314,7 +330,8 @@ _seclude() {
                     --unset-env --keep-env -C --chdir --umask --argv0 -n --unshare --share --join --persist \
                     --map-uid --map-gid --map --setgroups --hostname --domainname --time-offset --propagation \
                     --mount-proc -R --root --cap-drop --cap-add --cap-ambient --cap-inheritable --cap-bounding \
-                    --securebits --no-userns --no-new-privs --as-pid1 --exec --daemon --pid-file --timeout --kill-after \
+                    --securebits --no-userns --no-new-privs --rlimit --nice --oom-score-adj --cpu-affinity --sched --ioprio \
+                    --as-pid1 --exec --daemon --pid-file --timeout --kill-after \
                     --stop-signal --die-with-parent --leftovers --new-session --keep-fd --status --ok-status -q --quiet -v --verbose --report --report-to \
                     --dry-run --doctor --config --unit --oci
                 ;;

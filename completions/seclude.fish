@@ -23,7 +23,8 @@ function __seclude_command_at
                 --persist --map-uid --map-gid --map --setgroups --hostname --domainname --time-offset \
                 --propagation --root --pid-file --timeout --kill-after --stop-signal --leftovers --keep-fd \
                 --status --ok-status --report --report-to --config --unit --oci \
-                --cap-drop --cap-add --cap-ambient --cap-inheritable --cap-bounding --securebits
+                --cap-drop --cap-add --cap-ambient --cap-inheritable --cap-bounding --securebits \
+                --rlimit --nice --oom-score-adj --cpu-affinity --sched --ioprio
                 set skip 1
             case '--*'
             case '-*'
@@ -162,6 +163,15 @@ function __seclude_statuses
     end
 end
 
+function __seclude_rlimit
+    set -l value (__seclude_value)
+    if set -l parts (string split -m 1 = -- $value); and test (count $parts) = 2
+        printf '%s\n' "$parts[1]=unlimited"
+    else
+        printf '%s=\n' as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack
+    end
+end
+
 function __seclude_place
     printf 'fd:\ta descriptor\n'
     __fish_complete_path (__seclude_value)
@@ -205,6 +215,12 @@ complete -c seclude -n __seclude_no_command -l cap-bounding -x -a '(__seclude_ca
 complete -c seclude -n __seclude_no_command -l securebits -x -a '(__seclude_securebits)' -d 'What user id 0 means'
 complete -c seclude -n __seclude_no_command -l no-userns -d 'No user namespaces of its own making'
 complete -c seclude -n __seclude_no_command -l no-new-privs -d 'No program gains privilege from its file'
+complete -c seclude -n __seclude_no_command -l rlimit -x -a '(__seclude_rlimit)' -d 'A resource limit'
+complete -c seclude -n __seclude_no_command -l nice -x -d 'The niceness, from -20 to 19'
+complete -c seclude -n __seclude_no_command -l oom-score-adj -x -d 'How soon the kernel ends it for memory'
+complete -c seclude -n __seclude_no_command -l cpu-affinity -x -d 'The CPUs that it runs on'
+complete -c seclude -n __seclude_no_command -l sched -x -a 'other batch idle fifo: rr:' -d 'The scheduling policy'
+complete -c seclude -n __seclude_no_command -l ioprio -x -a 'none idle be:(seq 0 7) rt:(seq 0 7)' -d 'The I/O priority'
 complete -c seclude -n __seclude_no_command -l as-pid1 -d 'Make the command itself PID 1'
 complete -c seclude -n __seclude_no_command -l exec -d 'Become the command'
 complete -c seclude -n __seclude_no_command -l daemon -d 'Leave it in the background'

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod getent;
+mod limits;
 mod space;
 mod subids;
 
@@ -18,6 +19,7 @@ use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd;
 
 pub use accounts::Account;
+pub use limits::Limits;
 pub use space::Space;
 pub use subids::SubRange;
 
@@ -94,6 +96,7 @@ pub struct Host {
     pub leads_terminal: bool,
     /// The standard streams that a daemon can't keep: those that are neither a file nor a device without a reader.
     pub passing_streams: Vec<i32>,
+    pub limits: Limits,
 }
 
 impl Host {
@@ -179,6 +182,7 @@ impl Host {
             lets_type: has_terminal && lets_type(),
             leads_terminal: asks(Kind::Pid) && leads_terminal(),
             passing_streams: if lifetime.daemon { passing_streams() } else { Vec::new() },
+            limits: Limits::of(request),
         })
     }
 

@@ -138,8 +138,10 @@ fn hold_signals() -> Result<(), Failure> {
 }
 
 fn reads_proc(plan: &Plan) -> bool {
-    let by_proc =
-        |step: &Step| matches!(step, Step::NewTime | Step::NoUserns | Step::Join { .. } | Step::Unshare(_));
+    let by_proc = |step: &Step| {
+        matches!(step, Step::NewTime | Step::NoUserns | Step::Join { .. } | Step::Unshare(_))
+            || step.stage() == Stage::OomScoreAdj
+    };
     let layout = &plan.layout;
     plan.maps.is_some() || plan.observe || !layout.persist.is_empty() || plan.steps.iter().any(by_proc)
 }

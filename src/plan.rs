@@ -4,6 +4,7 @@ mod chosen;
 mod environment;
 mod identity;
 pub mod lifetime;
+mod limits;
 mod maps;
 mod namespaces;
 mod privilege;
@@ -16,6 +17,7 @@ use caps::Capability;
 pub use environment::{Environment, Exec};
 pub use identity::{Groups, Identity};
 pub use lifetime::Lifetime;
+pub use limits::Ration;
 pub use maps::{MapPlan, MapWriter, Maps};
 pub use namespaces::Layout;
 pub use step::{Sets, Step};
@@ -50,6 +52,8 @@ pub struct Plan {
     pub lifetime: Lifetime,
     /// What the child does between its release and the exec, in order.
     pub steps: Vec<Step>,
+    /// How many of them, the first ones, the launcher takes on the child before it lets it go.
+    pub from_outside: usize,
     pub exec: Exec,
     pub needs: Vec<Need>,
     /// Whether the state before the exec is read back for a report, beyond what each step verifies.
@@ -73,10 +77,12 @@ impl Plan {
         let exec = environment::decide(request, host)?;
         let privilege = privilege::decide(request, host, &layout, &identity, maps.as_ref())?;
         let steps = steps(request, host, &layout, &identity, &lifetime, &privilege)?;
+        let from_outside = limits::from_outside(&layout, &steps);
         let mut needs = layout.needs(request, host);
         needs.extend(maps.iter().flat_map(Maps::needs).cloned());
         needs.extend(identity.needs(host, &layout));
         needs.extend(privilege.needs);
+        needs.extend(limits::needs(request, host));
         let observe = request.report.verbose || request.report.report == Some(Form::Json);
         let told = !request.report.quiet || lifetime.daemon || lifetime.pid_file.is_some();
         let met = lifetime.foreground || layout.carried.is_some() || !layout.persist.is_empty();
@@ -89,6 +95,7 @@ impl Plan {
             identity,
             lifetime,
             steps,
+            from_outside,
             exec,
             needs,
             observe,
@@ -105,6 +112,10 @@ impl Plan {
     /// change of ids takes back from both who share it. Source: ptrace(2), PR_SET_DUMPABLE(2const).
     fn may_share_memory(&self, host: &Host) -> bool {
         let layout = &self.layout;
+        // It is of all processes that share a memory. Source: proc_pid_oom_score_adj(5).
+        if self.steps.iter().any(|step| step.stage() == Stage::OomScoreAdj) {
+            return false;
+        }
         if layout.in_place || !layout.joined.is_empty() || layout.carried.is_some() || !self.identity.same_ids
         {
             return false;
@@ -193,12 +204,19 @@ fn steps(
     lifetime: &Lifetime,
     privilege: &Privilege,
 ) -> Result<Vec<Step>, Failure> {
-    let mut steps = layout.entering(request, host);
+    limits::check(request)?;
+    let (first, later) = match limits::are_first(layout) {
+        true => (limits::privileged(request, host), Vec::new()),
+        false => (Vec::new(), limits::privileged(request, host)),
+    };
+    let mut steps = first;
+    steps.extend(layout.entering(request, host));
     if lifetime.model == Model::Init {
         steps.push(Step::Init);
     }
     steps.extend(layout.furnishing(request)?);
     steps.extend(lifetime.parting(host));
+    steps.extend(later);
     steps.extend(request.identity.umask.map(Step::Umask));
     let typing = typing(request, host, layout, lifetime)?;
     let mut credentials: Vec<_> =
@@ -224,5 +242,7 @@ fn steps(
         steps.push(Step::DeathSignal);
     }
     steps.extend(environment::descriptors(request, host)?.map(Step::Descriptors));
+    // What no step is to be hindered by.
+    steps.extend(limits::limits(request));
     Ok(steps)
 }

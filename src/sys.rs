@@ -42,6 +42,13 @@ pub fn raise_descriptors(room: u64) -> Option<libc::rlimit> {
     }
 }
 
+/// This process's own hard limit of a resource. Source: prlimit(2).
+pub fn hard_limit(resource: usize) -> Option<u64> {
+    let (own, none, mut found) = (0, std::ptr::null::<u64>(), [0u64; 2]);
+    // SAFETY: the kernel's structure is of two words, and outlives the call.
+    unsafe { call!(SYS_prlimit64, own, resource, none, found.as_mut_ptr()) }.ok().map(|_| found[1])
+}
+
 /// Stops this process, or its whole group, as a terminal's SIGTSTP would, and returns once it is continued: true. It is
 /// false, and at once, where nobody could continue it.
 ///

@@ -105,6 +105,13 @@ const ROWS: &[Row] = &[
         "grep NoNewPrivs /proc/self/status",
         ["ok NoNewPrivs: 1", "ok NoNewPrivs: 1", "ok NoNewPrivs: 1", "ok NoNewPrivs: 1"],
     ),
+    ("--nice 5 --rlimit nofile=32", "nice; ulimit -n", ["ok 5 32", "ok 5 32", "ok 5 32", "ok 5 32"]),
+    (
+        "--oom-score-adj 9 -n user --user 0:0",
+        "cat /proc/self/oom_score_adj",
+        ["ok 9", "ok 9", "ok 9", "125 clone"],
+    ),
+    ("--sched fifo:1", IDS, ["ok 0 0", "125 sched", "125 sched", "125 sched"]),
     ("--dry-run -q --user 1234:1235", "exit 9", [PLAN, PLAN, PLAN, "125 plan"]),
     ("--dry-run -n all --user 0:0", "exit 9", [PLAN_OF_ALL, PLAN_OF_ALL, PLAN_OF_ALL, PLAN_OF_ALL]),
     ("--usr 0", IDS, ["125 usage", "125 usage", "125 usage", "125 usage"]),

@@ -15,6 +15,11 @@ use crate::idmap::IdMap;
 /// read for a third of what its target's status costs. Source: linux/proc_ns.h, namespaces(7).
 const INITIAL: &str = "user:[4026531837]";
 
+/// Whether the caller is in the initial user namespace; `None` where no /proc says so.
+pub fn is_initial() -> Option<bool> {
+    readlink("/proc/self/ns/user").ok().map(|link| link == INITIAL)
+}
+
 /// A user namespace. Its maps are as this process sees them; `None` where they are not known, or hold nothing.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Space {
@@ -28,7 +33,7 @@ impl Space {
     ///
     /// What only looks like /proc and says that it is the initial one is believed: that refuses nothing, and the kernel does.
     pub fn own() -> Result<Space, Failure> {
-        if readlink("/proc/self/ns/user").is_ok_and(|link| link == INITIAL) {
+        if is_initial() == Some(true) {
             return Ok(Space::initial());
         }
         match open_dir("/proc/self")? {

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod credentials;
 pub mod descriptors;
 pub mod exec;
+pub mod limits;
 mod place;
 pub mod voice;
 mod walk;
@@ -46,7 +47,8 @@ pub fn clone(kinds: Kinds, image: Image, shares: bool) -> Result<Guarded, Errno>
     // Init lives on beside the command, in a memory of its own, and lends that to the command in its turn.
     let lends = shares && image.life < 0;
     let image = Image { shares, ..image };
-    let course = Course { image, walk: Walk::new(), words: [0; WORDS], index: 0, before: 0 };
+    let index = image.from_outside;
+    let course = Course { image, walk: Walk::new(), words: [0; WORDS], index, before: 0 };
     let course = NonNull::from(Box::leak(Box::new(course)));
     let lent = Lent(course);
     let (flags, mut pidfd) = (kinds.flags() | libc::CLONE_PIDFD, -1);

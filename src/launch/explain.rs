@@ -1,5 +1,7 @@
 //! Why the kernel said no: looks around after a failure, and names a cause only where it has seen it.
 
+mod limits;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
@@ -25,6 +27,9 @@ use crate::namespace::{Kind, Kinds};
 use crate::plan::{Plan, Step};
 
 pub const FEW_DESCRIPTORS: &str = "RLIMIT_NOFILE leaves no descriptors: ulimit -n";
+
+/// What is said of a step that the kernel agreed to.
+const NOT_SO: &str = "the kernel agreed, and a second look shows something else";
 
 /// Channels that could not be made.
 pub fn channels(errno: Errno) -> Failure {
@@ -167,12 +172,15 @@ pub fn helper(program: &Path) -> Option<String> {
 
 /// A step of the child that failed.
 pub fn step(step: &Step, errno: i32, plan: &Plan) -> Failure {
+    if let Step::Ration(ration) = step {
+        return limits::ration(ration, errno);
+    }
     let (verb, object) = step.words();
     if errno == 0 {
         let rule = match step {
             Step::InsideRoot => "the directory is outside the new root",
             Step::Irrevocable => "the kernel gave it back",
-            _ => "the kernel agreed, and a second look shows something else",
+            _ => NOT_SO,
         };
         return Failure::refused(step.stage(), verb, object, rule);
     }

@@ -1,15 +1,16 @@
-//! The child as /proc shows it: found there, its maps written, its status opened while it is still the caller's to see.
+//! The child as /proc shows it: found there, its maps written and its share given, its status opened while it is still the caller's to see.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
 
+use super::child::limits::{self, Whose};
 use super::guarded::{self, Guarded, gone, has_ended};
 use super::proc::Proc;
-use super::{maps, observe};
+use super::{explain, maps, observe};
 use crate::failure::Failure;
-use crate::plan::Plan;
+use crate::plan::{Plan, Step};
 
 /// The child as /proc shows it.
 pub struct Place {
@@ -37,9 +38,21 @@ fn reach(plan: &Plan, proc: &Proc, child: &Guarded, maps_here: bool) -> Result<P
     let (dir, name) = proc.child(child.pid, child.pidfd())?;
     if let Some(maps) = plan.maps.as_ref().filter(|_| maps_here) {
         maps::write_all(maps, &dir, &name)?;
+        share(plan, child.pid, &dir)?;
     }
     let status = plan.observe.then(|| observe::open(&dir, &name)).transpose()?;
     Ok(Place { dir, status })
+}
+
+/// Takes those steps that the child, born in its user namespace, couldn't.
+fn share(plan: &Plan, pid: i32, dir: &OwnedFd) -> Result<(), Failure> {
+    let whose = Whose { pid, dir: dir.as_raw_fd(), oom_score_adj: c"oom_score_adj" };
+    for step in &plan.steps[..plan.from_outside] {
+        if let Step::Ration(ration) = step {
+            limits::take(ration, &whose).map_err(|errno| explain::step(step, errno, plan))?;
+        }
+    }
+    Ok(())
 }
 
 /// The command's own process as /proc shows it, where the child is its init.

@@ -10,13 +10,15 @@ use nix::sys::stat::Mode;
 
 use crate::failure::{Failure, Stage};
 use crate::namespace::Kind;
-use crate::plan::{Environment, Plan, Step};
+use crate::plan::{Environment, Plan, Ration, Step};
 use crate::request::lifetime::Leftovers;
 use crate::sys;
 
 /// The child's memory. Every pointer is into the plan, which outlives the launch, or into the process's own environment.
 pub struct Image<'a> {
     pub(super) steps: &'a [Step],
+    /// Those of them that the launcher has taken by the time the child is let go.
+    pub(super) from_outside: u32,
     /// The namespaces of the Join steps, in their order.
     pub(super) joins: Vec<RawFd>,
     pub(super) proc: RawFd,
@@ -40,7 +42,7 @@ pub struct Image<'a> {
     /// Room for the groups to be read back into.
     pub(super) groups: Vec<u32>,
     pub(super) signal_mask: u64,
-    /// RLIMIT_NOFILE as the caller had it, where more was needed.
+    /// RLIMIT_NOFILE as the caller had it, where more was needed and no step sets it.
     pub(super) nofile: Option<rlimit>,
     /// Ends with a null pointer, as the next two do.
     pub(super) candidates: Vec<*const c_char>,
@@ -89,11 +91,16 @@ impl<'a> Image<'a> {
         };
         let mut reserved = vec![ends.channel, ends.proc];
         reserved.extend(ends.told);
-        let mut groups = 0;
+        let (mut groups, mut nofile) = (0, ends.nofile);
         for step in &plan.steps {
             match step {
                 Step::Descriptors(kept) => reserved.extend(kept),
                 Step::Groups(list) => groups = list.len(),
+                Step::Ration(Ration::Limit(limit))
+                    if limit.resource.number == libc::RLIMIT_NOFILE as usize =>
+                {
+                    nofile = None;
+                }
                 _ => {}
             }
         }
@@ -102,6 +109,7 @@ impl<'a> Image<'a> {
         reserved.dedup();
         Image {
             steps: &plan.steps,
+            from_outside: plan.from_outside as u32,
             joins: joins.iter().map(AsRawFd::as_raw_fd).collect(),
             proc: ends.proc,
             null: ends.null,
@@ -116,7 +124,7 @@ impl<'a> Image<'a> {
             reserved,
             groups: vec![0; groups + 1],
             signal_mask: exec.signal_mask,
-            nofile: ends.nofile,
+            nofile,
             candidates: pointers(&exec.candidates),
             is_path: exec.is_path,
             argv: pointers(&exec.argv),

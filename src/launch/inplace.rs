@@ -17,7 +17,7 @@ use super::proc::Proc;
 use super::{Standing, check, explain, joins, let_go, maps, number, observe, reads_proc};
 use crate::failure::{Failure, Stage};
 use crate::namespace::{Kind, Kinds};
-use crate::plan::{Maps, Plan, Step};
+use crate::plan::{Maps, Plan, Ration, Step};
 
 const USER: Kinds = Kinds::NONE.with(Kind::User);
 
@@ -59,7 +59,7 @@ fn run(
     let clock = || plan.is_timed().then(Instant::now);
     let since = clock();
     let (mut walk, mut words) = (Walk::new(), [0; WORDS]);
-    for (index, step) in plan.steps.iter().enumerate() {
+    for (index, step) in plan.steps.iter().enumerate().filter(|(_, step)| !is_last(step)) {
         let before = clock();
         match (step, &plan.maps) {
             (Step::Unshare(USER), Some(maps)) => own_user_namespace(plan, maps, proc.as_ref())?,
@@ -72,8 +72,17 @@ fn run(
     let pid = process::id() as i32;
     let message = Message::own(words, pid);
     tell(&Standing::of(&message, pid, status.as_ref(), plan, since)?)?;
+    for step in plan.steps.iter().filter(|step| is_last(step)) {
+        child::take_in_place(&mut walk, step, &mut image, &mut words)
+            .map_err(|errno| explain::step(step, errno, plan))?;
+    }
     let (errno, detail) = child::execute_in_place(&image);
     Err(explain::exec(errno, detail, plan))
+}
+
+/// Whether a step would hinder the telling: a limit is of memory, of files, of what is written to them.
+fn is_last(step: &Step) -> bool {
+    matches!(step, Step::Ration(Ration::Limit(_)))
 }
 
 /// Enters a new user namespace with its maps. One's own ids one maps from inside; any other take somebody who stays

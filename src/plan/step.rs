@@ -4,6 +4,7 @@ use std::ffi::{CString, OsStr};
 use std::fmt::{self, Display};
 use std::os::unix::ffi::OsStrExt;
 
+use super::Ration;
 use crate::capability::Capabilities;
 use crate::failure::{Stage, shown};
 use crate::namespace::{Kind, Kinds};
@@ -12,7 +13,7 @@ use crate::request::privilege::Securebits;
 use crate::seccomp::Instruction;
 
 /// Steps in one launch at most; a plan of all options has about half as many.
-pub const MAX_STEPS: usize = 48;
+pub const MAX_STEPS: usize = 80;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
@@ -47,6 +48,7 @@ pub enum Step {
     OwnGroup,
     /// These of the standard streams become /dev/null.
     Streams(Vec<i32>),
+    Ration(Ration),
     Umask(u32),
     Chdir {
         dir: CString,
@@ -108,6 +110,7 @@ impl Step {
             Step::MountProc(_) => Stage::MountProc,
             Step::NewSession | Step::OwnGroup => Stage::Session,
             Step::Streams(_) => Stage::Streams,
+            Step::Ration(ration) => ration.stage(),
             Step::Umask(_) => Stage::Umask,
             Step::Chdir { .. } | Step::ChdirAgain | Step::InsideRoot => Stage::Chdir,
             Step::NoTyping(_) => Stage::Typing,
@@ -153,6 +156,7 @@ impl Step {
             Step::OwnGroup => ("start", "a process group of its own".to_string()),
             Step::Streams(list) if list.is_empty() => ("keep", "the standard streams".to_string()),
             Step::Streams(list) => ("turn", format!("descriptors {} to /dev/null", few(list))),
+            Step::Ration(ration) => ration.words(),
             Step::Umask(mask) => ("set", format!("the file mode mask to {mask:04o}")),
             Step::Chdir { dir, .. } => ("enter", text(dir)),
             Step::ChdirAgain => ("enter", "the working directory as the new user".to_string()),

@@ -1,6 +1,7 @@
 //! Files of options, in three formats, as words of a command line: they meet the same parser as what is typed, and no other.
 
 mod config;
+mod limits;
 mod members;
 mod oci;
 mod unit;

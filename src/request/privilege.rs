@@ -1,9 +1,12 @@
-//! What may be asked of the command's privilege. Syntax only.
+//! What may be asked of the command's privilege, and of its share of the machine. Syntax only.
+
+pub mod limits;
 
 use std::str::FromStr;
 
 use super::option::options;
 use crate::capability::{CapList, CapSet};
+use limits::{Cpus, IoPriority, Limit, Scheduling, niceness, oom_score_adj};
 
 options! {
     /// The options under "Privilege".
@@ -27,6 +30,22 @@ options! {
         flag no_userns = "no-userns";
         /// No program that the command executes gains privilege from it
         flag no_new_privs = "no-new-privs";
+        /// A resource limit: nofile=1024:4096, core=0, as=2G, cpu=unlimited
+        many rlimit: Limit = "rlimit", "NAME=SOFT[:HARD]"
+            => |arg| arg.allow_hyphen_values(true);
+        /// The command's niceness, from -20 to 19
+        one(niceness) nice: i32 = "nice", "N"
+            => |arg| arg.allow_hyphen_values(true);
+        /// How soon the kernel ends it for memory, from -1000 to 1000
+        one(oom_score_adj) oom_score_adj: i32 = "oom-score-adj", "N"
+            => |arg| arg.allow_hyphen_values(true);
+        /// The CPUs that it runs on: 0-3,7
+        one cpu_affinity: Cpus = "cpu-affinity", "LIST"
+            => |arg| arg.allow_hyphen_values(true);
+        /// Its scheduling: other, batch, idle, fifo:N or rr:N, N from 1 to 99
+        one sched: Scheduling = "sched", "POLICY[:PRIORITY]";
+        /// Its I/O priority: none, idle, rt:N or be:N, N from 0 to 7
+        one ioprio: IoPriority = "ioprio", "CLASS[:LEVEL]";
     }
 }
 

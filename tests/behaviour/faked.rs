@@ -71,6 +71,31 @@ fn what_the_command_may_not_gain() {
 }
 
 #[test]
+fn the_command_s_share_of_the_machine() {
+    if !can(&["strace"]) {
+        return;
+    }
+    let check = |fault, options: &str, message: &str| {
+        for way in ["", "--exec "] {
+            refused(fault, &format!("{way}{options}"), &format!("{message}: {NOT_SO}"));
+        }
+        if can(&["userns"]) {
+            // By the launcher, but for the limit.
+            refused(fault, &format!("-n user,pid --user 0:0 {options}"), &format!("{message}: {NOT_SO}"));
+        }
+    };
+    check("setpriority", "--nice 7", "nice: cannot set the niceness to 7");
+    check("ioprio_set", "--ioprio be:1", "ioprio: cannot set the I/O priority to be:1");
+    check("sched_setscheduler", "--sched idle", "sched: cannot set the scheduling policy to idle");
+    let batch = "--sched batch --cpu-affinity 0";
+    check("sched_setscheduler", batch, "sched: cannot set the scheduling policy to batch");
+    // What comes before asks: this library for the stack, seclude for its own limits of cores and of descriptors.
+    let when = if cfg!(target_env = "musl") { 3 } else { 4 };
+    let message = format!("limits: cannot limit core to 0:3: {NOT_SO}");
+    refused(&format!("prlimit64:when={when}"), "--exec --rlimit core=0:3", &message);
+}
+
+#[test]
 fn new_namespaces_and_what_is_set_up_in_them() {
     if !can(&["userns", "strace"]) {
         return;

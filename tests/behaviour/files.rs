@@ -176,7 +176,10 @@ fn what_a_container_runtime_does_and_seclude_does_not_is_named() {
         r#"{"process": {"capabilities": {"effective": []}, "terminal": true}}"#,
         "process.capabilities.effective, process.terminal",
     );
-    unhonoured(r#"{"process": {"rlimits": [{"type": "RLIMIT_CORE"}]}}"#, "process.rlimits");
+    unhonoured(
+        r#"{"process": {"scheduler": {"policy": "SCHED_IDLE", "runtime": 1}}}"#,
+        "process.scheduler.runtime",
+    );
     unhonoured(
         r#"{"linux": {"seccomp": {"x": 1}, "resources": {"pids": {"limit": 1}}}}"#,
         "linux.resources, linux.seccomp",

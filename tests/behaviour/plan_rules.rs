@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use seclude::failure::Failure;
-use seclude::host::{Account, Host, Side, SubRange};
+use seclude::host::{Account, Host, Limits, Side, SubRange};
 use seclude::idmap::{IdMap, IdRange};
 use seclude::namespace::{Kind, Kinds};
 use seclude::plan::{Groups, MapWriter, Plan, Step};
@@ -44,6 +44,7 @@ pub fn plain() -> Host {
         lets_type: false,
         leads_terminal: false,
         passing_streams: Vec::new(),
+        limits: Limits::default(),
     }
 }
 

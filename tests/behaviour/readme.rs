@@ -9,7 +9,7 @@ use crate::machine::{can, finish, scratch, seclude};
 /// The examples that only root can run, by a word of theirs.
 const ROOT_ONLY: &[&str] = &["--user nobody"];
 /// The examples that need no user namespace.
-const ALWAYS: &[&str] = &["--user nobody", "--dry-run", "4294967296"];
+const ALWAYS: &[&str] = &["--user nobody", "--nice 10", "--dry-run", "4294967296"];
 
 /// Each shell block that a block of output follows.
 fn examples() -> Vec<(String, String)> {
@@ -24,8 +24,8 @@ fn examples() -> Vec<(String, String)> {
 }
 
 #[test]
-fn there_are_eight_examples_and_each_shows_its_output() {
-    assert_eq!(examples().len(), 8);
+fn there_are_nine_examples_and_each_shows_its_output() {
+    assert_eq!(examples().len(), 9);
 }
 
 #[test]

@@ -55,6 +55,12 @@ fn bash_completes_options_and_values() {
         ("seclude --stop-signal XCP", "seclude --stop-signal XCPU "),
         ("seclude --ok-status=3,XCP", "seclude --ok-status=3,XCPU"),
         ("seclude --pid-file src/mai", "seclude --pid-file src/main.rs "),
+        ("seclude --rlimit nof", "seclude --rlimit nofile="),
+        ("seclude --rlimit=msg", "seclude --rlimit=msgqueue="),
+        ("seclude --rlimit nofile=unl", "seclude --rlimit nofile=unlimited "),
+        ("seclude --sched ba", "seclude --sched batch "),
+        ("seclude --sched fi", "seclude --sched fifo:"),
+        ("seclude --ioprio be:4", "seclude --ioprio be:4 "),
         ("seclude --cap-drop net_bi", "seclude --cap-drop net_bind_service"),
         ("seclude --cap-add=kill,net_ra", "seclude --cap-add=kill,net_raw"),
         ("seclude --cap-add kill,al", "seclude --cap-add kill,al"),
@@ -158,6 +164,11 @@ fn zsh_completes_options_and_values() {
         ("seclude --leftovers le", "seclude --leftovers leave "),
         ("seclude --status rer", "seclude --status reraise "),
         ("seclude --pid-file src/mai", "seclude --pid-file src/main.rs "),
+        ("seclude --rlimit nof", "seclude --rlimit nofile="),
+        ("seclude --rlimit nofile=unl", "seclude --rlimit nofile=unlimited "),
+        ("seclude --sched ba", "seclude --sched batch "),
+        ("seclude --sched fi", "seclude --sched fifo:"),
+        ("seclude --ioprio be:4", "seclude --ioprio be:4 "),
     ];
     hold(cases, zsh);
 }
@@ -227,6 +238,10 @@ fn fish_completes_options_and_values() {
             "143,14 143,140 143,141 143,142 143,144 143,145 143,146 143,147 143,148 143,149",
         ),
         ("seclude --leftovers ", "kill leave wait"),
+        ("seclude --rlimit nof", "nofile="),
+        ("seclude --rlimit nofile=un", "nofile=unlimited"),
+        ("seclude --sched fi", "fifo:"),
+        ("seclude --ioprio be:4", "be:4"),
     ];
     hold(cases, fish);
 }

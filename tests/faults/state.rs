@@ -20,7 +20,7 @@ const FIELDS: [&str; 13] = [
 ];
 const KINDS: [&str; 8] = ["user", "pid", "mnt", "net", "uts", "ipc", "cgroup", "time"];
 
-/// Credentials, signals, namespaces, maps, descriptors and directory of a process, so that equal states are equal text.
+/// Credentials, limits and priorities, signals, namespaces, maps, descriptors and directory of a process, so that equal states are equal text.
 pub fn of(pid: i32) -> String {
     let read =
         |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_else(|e| e.to_string());
@@ -48,6 +48,10 @@ pub fn of(pid: i32) -> String {
         let words: Vec<_> = read(file).split_whitespace().map(str::to_string).collect();
         let _ = writeln!(text, "{file}: {words:?}");
     }
+    // Niceness, real-time priority and policy.
+    let stat = read("stat");
+    let share: Vec<_> = [18, 39, 40].iter().map(|field| stat.split(' ').nth(*field)).collect();
+    let _ = writeln!(text, "share: {share:?}\noom_score_adj: {}\n{}", read("oom_score_adj"), read("limits"));
     let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     let mut open: Vec<_> = open.map(|entry| entry.file_name()).collect();
     open.sort();
@@ -75,5 +79,6 @@ names! {
     SYS_newfstatat SYS_openat SYS_pipe2 SYS_poll SYS_prctl SYS_pread64 SYS_read SYS_readlinkat SYS_readlink
     SYS_recvmsg SYS_rt_sigaction SYS_rt_sigprocmask SYS_sendto SYS_setgroups SYS_setresgid SYS_setresuid
     SYS_setsockopt SYS_sigaltstack SYS_signalfd4 SYS_socketpair SYS_statfs SYS_statx SYS_umask SYS_unshare
+    SYS_getpriority SYS_ioprio_get SYS_ioprio_set SYS_sched_getparam SYS_sched_getscheduler SYS_sched_setscheduler SYS_setpriority
     SYS_pidfd_send_signal SYS_prlimit64 SYS_sched_getaffinity SYS_waitid SYS_write
 }

@@ -32,7 +32,39 @@ const CARRIED: Scenario = Scenario {
     needs: &["userns"],
     options: &["-n", "user,time,ipc", "--time-offset", "monotonic=9", "--user", "0:0"],
 };
-const ALL: [Scenario; 4] = [PLAIN, CREDENTIALS, NAMESPACES, CARRIED];
+/// By the child itself.
+const SHARE: Scenario = Scenario {
+    needs: &[],
+    options: &[
+        "--nice",
+        "7",
+        "--oom-score-adj",
+        "500",
+        "--sched",
+        "batch",
+        "--ioprio",
+        "be:6",
+        "--rlimit",
+        "core=0",
+    ],
+};
+/// By the launcher, on a child that is born elsewhere.
+const SHARE_FROM_OUTSIDE: Scenario = Scenario {
+    needs: &["userns"],
+    options: &[
+        "-n",
+        "user,pid",
+        "--user",
+        "0:0",
+        "--nice",
+        "7",
+        "--oom-score-adj",
+        "500",
+        "--rlimit",
+        "core=0:9",
+    ],
+};
+const ALL: [Scenario; 6] = [PLAIN, CREDENTIALS, NAMESPACES, CARRIED, SHARE, SHARE_FROM_OUTSIDE];
 
 impl Scenario {
     fn run(&self, strike: Option<Strike>) -> Trace {
@@ -185,6 +217,10 @@ each! {
     new_namespaces_are_refused_or_whole_if_any_call_gives_einval NAMESPACES EINVAL;
     new_namespaces_are_refused_or_whole_if_any_call_gives_enomem NAMESPACES ENOMEM;
     new_namespaces_are_refused_or_whole_if_any_call_gives_enosys NAMESPACES ENOSYS;
+    a_share_of_the_machine_is_refused_or_whole_if_any_call_gives_eperm SHARE EPERM;
+    a_share_of_the_machine_is_refused_or_whole_if_any_call_gives_eio SHARE EIO;
+    a_share_from_outside_is_refused_or_whole_if_any_call_gives_eperm SHARE_FROM_OUTSIDE EPERM;
+    a_share_from_outside_is_refused_or_whole_if_any_call_gives_enosys SHARE_FROM_OUTSIDE ENOSYS;
     a_second_clone_is_refused_or_whole_if_any_call_gives_eperm CARRIED EPERM;
     a_second_clone_is_refused_or_whole_if_any_call_gives_enomem CARRIED ENOMEM;
     a_second_clone_is_refused_or_whole_if_any_call_gives_enosys CARRIED ENOSYS;

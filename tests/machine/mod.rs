@@ -35,14 +35,15 @@ const SCRATCH: &str = "seclude-test-";
 pub const GRANT: u32 = 700_000;
 
 /// What a machine can, beside programs: `root` (in the initial user namespace), `plain` (whoever runs the tests is not root),
-/// `resource` (beyond hard limits), `userns` (whoever runs the tests can make user namespaces), `subids` (whoever runs the tests
+/// `resource` (beyond hard limits), `favour` (a niceness below 0 and real-time scheduling), `userns` (whoever runs the tests can make user namespaces), `subids` (whoever runs the tests
 /// has grants and the helpers), `release` (the build is one), `x86_64`.
-const WORDS: [&str; 7] = ["root", "plain", "resource", "userns", "subids", "release", "x86_64"];
+const WORDS: [&str; 8] = ["root", "plain", "resource", "favour", "userns", "subids", "release", "x86_64"];
 /// The programs that the tests ask for.
-const PROGRAMS: [&str; 14] = [
+const PROGRAMS: [&str; 16] = [
     "bash",
     "cc",
     "fish",
+    "ionice",
     "mandoc",
     "newuidmap",
     "perl",
@@ -52,6 +53,7 @@ const PROGRAMS: [&str; 14] = [
     "setpriv",
     "shellcheck",
     "strace",
+    "taskset",
     "unshare",
     "zsh",
 ];
@@ -88,6 +90,13 @@ fn has(word: &str) -> bool {
         "resource" => {
             let raised = "ulimit -n 6 && ulimit -n 16 2>/dev/null";
             Command::new("sh").args(["-c", raised]).status().is_ok_and(|s| s.success())
+        }
+        "favour" => {
+            let favoured = r#"[ "$(nice -n -1 nice 2>/dev/null)" -lt "$(nice)" ]"#;
+            Command::new("chrt")
+                .args(["-f", "1", "sh", "-c", favoured])
+                .output()
+                .is_ok_and(|out| out.status.success())
         }
         "userns" => {
             Command::new("unshare").args(["-U", "true"]).output().is_ok_and(|out| out.status.success())

@@ -10,6 +10,7 @@ use super::super::image::Image;
 use super::answer::expect;
 use super::credentials::{bound, no_typing, prctl, set_capabilities, set_groups, three};
 use super::descriptors::close_all_but;
+use super::limits::{self, Whose};
 use super::place::{
     chdir, enter, identity, identity_at, identity_of, inside_root, loopback, mount, no_user_namespaces,
     shows_us, uname,
@@ -171,6 +172,7 @@ impl Walk {
                     }
                     Ok(())
                 }
+                Step::Ration(ration) => limits::take(ration, &Whose::own(image.proc)),
                 Step::Umask(mask) => {
                     call!(SYS_umask, *mask)?;
                     expect(call!(SYS_umask, *mask)? == c_long::from(*mask))

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::Asked;
+use super::limits;
 use super::members::Members;
 
 pub fn read(mut members: Members, path: &Path) -> Result<Asked, String> {
@@ -76,6 +77,7 @@ fn process(asked: &mut Asked, mut members: Members) -> Result<(), String> {
         }
         asked.unhonoured.extend(user.rest());
     }
+    limits::process(asked, &mut members)?;
     if let Some(capabilities) = members.object("capabilities")? {
         self::capabilities(asked, capabilities, is_root)?;
     }
