@@ -64,8 +64,9 @@ const HIGHER: &str = "a niceness at or above the caller's takes nothing";
 fn raise(resource: Resource, hard: u64, takes: impl Fn(String) -> Failure) -> Failure {
     let read = |path| fs::read_to_string(path).ok().and_then(|text| text.trim_end().parse::<u64>().ok());
     match read("/proc/sys/fs/nr_open").filter(|most| resource.name == "nofile" && *most < hard) {
-        Some(most) => takes(format!("a higher fs.nr_open, which is {most}"))
-            .hint(format!("ask for {most} at most, or sysctl -w fs.nr_open={hard}")),
+        Some(most) => {
+            takes(format!("a higher fs.nr_open, which is {most}")).hint(format!("ask for {most} at most"))
+        }
         None => {
             let own = sys::hard_limit(resource.number).map(|own| resource.written(own)).unwrap_or_default();
             takes(RESOURCE.to_string()).hint(format!("ask for {own} at most"))
@@ -86,4 +87,30 @@ fn allowed() -> Result<Cpus, Errno> {
         words[cpu / 64] |= 1 << (cpu % 64);
     }
     Ok(Cpus(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resource(name: &str) -> Resource {
+        Resource::ALL.into_iter().find(|resource| resource.name == name).unwrap()
+    }
+
+    #[test]
+    fn a_hard_limit_that_is_not_raised_is_told_with_what_holds_it() {
+        let most = fs::read_to_string("/proc/sys/fs/nr_open").unwrap();
+        let most: u64 = most.trim_end().parse().unwrap();
+        let told = ration(&Ration::Raise(resource("nofile"), most + 1), libc::EPERM);
+        assert_eq!(told.reason(), format!("that takes a higher fs.nr_open, which is {most} (EPERM)"));
+        assert_eq!(told.hint.as_deref(), Some(format!("ask for {most} at most").as_str()));
+        let core = resource("core");
+        let own = core.written(sys::hard_limit(core.number).unwrap());
+        let told = ration(&Ration::Raise(core, 1 << 30), libc::EPERM);
+        assert_eq!(
+            told.to_string(),
+            "limits: cannot raise the hard limit of core to 1G: that takes CAP_SYS_RESOURCE in the initial user namespace (EPERM)"
+        );
+        assert_eq!(told.hint.as_deref(), Some(format!("ask for {own} at most").as_str()));
+    }
 }
