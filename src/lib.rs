@@ -14,6 +14,7 @@ pub mod namespace;
 pub mod idmap;
 pub mod account;
 pub mod signal;
+pub mod seccomp;
 pub mod request;
 pub mod host;
 pub mod plan;

@@ -36,8 +36,10 @@ pub const GRANT: u32 = 700_000;
 
 /// What a machine can, beside programs: `root` (in the initial user namespace), `plain` (whoever runs the tests is not root),
 /// `resource` (beyond hard limits), `userns` (whoever runs the tests can make user namespaces), `subids` (whoever runs the tests
-/// has grants and the helpers), `release` (the build is one), `x86_64`.
-const WORDS: [&str; 7] = ["root", "plain", "resource", "userns", "subids", "release", "x86_64"];
+/// has grants and the helpers), `release` (the build is one), `x86_64`, `libseccomp` (the C library is there), `seccomp.json` (so is
+/// the default profile of containers).
+const WORDS: [&str; 9] =
+    ["root", "plain", "resource", "userns", "subids", "release", "x86_64", "libseccomp", "seccomp.json"];
 /// The programs that the tests ask for.
 const PROGRAMS: [&str; 14] = [
     "bash",
@@ -99,6 +101,11 @@ fn has(word: &str) -> bool {
         }
         "release" => !cfg!(debug_assertions),
         "x86_64" => cfg!(target_arch = "x86_64"),
+        "libseccomp" => {
+            let listed = "PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q 'libseccomp[.]so[.]2 '";
+            Command::new("sh").args(["-c", listed]).status().is_ok_and(|s| s.success())
+        }
+        "seccomp.json" => Path::new("/usr/share/containers/seccomp.json").is_file(),
         name => program(name),
     }
 }
