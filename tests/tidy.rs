@@ -11,9 +11,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["request"]),
     ("anyhow", &["main"]),
     ("users", &["host"]),
-    ("serde", &["report", "request"]),
-    ("serde_json", &["report", "request"]),
-    ("caps", &["capability", "host", "plan"]),
+    ("serde", &["report", "request", "seccomp"]),
+    ("serde_json", &["report", "request", "seccomp"]),
+    ("caps", &["capability", "host", "plan", "seccomp"]),
+    ("syscalls", &["seccomp"]),
 ];
 
 struct Source {

@@ -35,9 +35,12 @@ const SCRATCH: &str = "seclude-test-";
 pub const GRANT: u32 = 700_000;
 
 /// What a machine can, beside programs: `root` (in the initial user namespace), `plain` (whoever runs the tests is not root),
-/// `resource` (beyond hard limits), `favour` (a niceness below 0 and real-time scheduling), `userns` (whoever runs the tests can make user namespaces), `subids` (whoever runs the tests
-/// has grants and the helpers), `release` (the build is one), `x86_64`.
-const WORDS: [&str; 8] = ["root", "plain", "resource", "favour", "userns", "subids", "release", "x86_64"];
+/// `resource` (beyond hard limits), `favour` (a niceness below 0 and real-time scheduling), `userns` (whoever runs the tests can
+/// make user namespaces), `subids` (whoever runs the tests has grants and the helpers), `release` (the build is one), `x86_64`,
+/// `libseccomp` (the C library is there), `seccomp.json` (so is the default profile of containers).
+const WORDS: [&str; 10] = [
+    "root", "plain", "resource", "favour", "userns", "subids", "release", "x86_64", "libseccomp", "seccomp.json",
+];
 /// The programs that the tests ask for.
 const PROGRAMS: [&str; 16] = [
     "bash",
@@ -108,6 +111,11 @@ fn has(word: &str) -> bool {
         }
         "release" => !cfg!(debug_assertions),
         "x86_64" => cfg!(target_arch = "x86_64"),
+        "libseccomp" => {
+            let listed = "PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q 'libseccomp[.]so[.]2 '";
+            Command::new("sh").args(["-c", listed]).status().is_ok_and(|s| s.success())
+        }
+        "seccomp.json" => Path::new("/usr/share/containers/seccomp.json").is_file(),
         name => program(name),
     }
 }
