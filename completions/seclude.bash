@@ -21,6 +21,7 @@ _seclude_takes_value() {
         --rlimit | --nice | --oom-score-adj | --cpu-affinity | --sched | --ioprio) ;;
         --pid-file | --timeout | --kill-after | --stop-signal | --leftovers | --status | --ok-status) ;;
         --cap-drop | --cap-add | --cap-ambient | --cap-inheritable | --cap-bounding | --securebits) ;;
+        --seccomp | --deny-syscall) ;;
         --report | --report-to | --config | --unit | --oci) ;;
         *) return 1 ;;
     esac
@@ -330,7 +331,7 @@ _seclude() {
                     --unset-env --keep-env -C --chdir --umask --argv0 -n --unshare --share --join --persist \
                     --map-uid --map-gid --map --setgroups --hostname --domainname --time-offset --propagation \
                     --mount-proc -R --root --cap-drop --cap-add --cap-ambient --cap-inheritable --cap-bounding \
-                    --securebits --no-userns --no-new-privs --rlimit --nice --oom-score-adj --cpu-affinity --sched --ioprio \
+                    --securebits --no-userns --seccomp --deny-syscall --no-new-privs --rlimit --nice --oom-score-adj --cpu-affinity --sched --ioprio \
                     --as-pid1 --exec --daemon --pid-file --timeout --kill-after \
                     --stop-signal --die-with-parent --leftovers --new-session --keep-fd --status --ok-status -q --quiet -v --verbose --report --report-to \
                     --dry-run --doctor --config --unit --oci

@@ -23,7 +23,7 @@ function __seclude_command_at
                 --persist --map-uid --map-gid --map --setgroups --hostname --domainname --time-offset \
                 --propagation --root --pid-file --timeout --kill-after --stop-signal --leftovers --keep-fd \
                 --status --ok-status --report --report-to --config --unit --oci \
-                --cap-drop --cap-add --cap-ambient --cap-inheritable --cap-bounding --securebits \
+                --cap-drop --cap-add --cap-ambient --cap-inheritable --cap-bounding --securebits --seccomp --deny-syscall \
                 --rlimit --nice --oom-score-adj --cpu-affinity --sched --ioprio
                 set skip 1
             case '--*'
@@ -214,6 +214,8 @@ complete -c seclude -n __seclude_no_command -l cap-inheritable -x -a '(__seclude
 complete -c seclude -n __seclude_no_command -l cap-bounding -x -a '(__seclude_capabilities all none)' -d 'The bounding set'
 complete -c seclude -n __seclude_no_command -l securebits -x -a '(__seclude_securebits)' -d 'What user id 0 means'
 complete -c seclude -n __seclude_no_command -l no-userns -d 'No user namespaces of its own making'
+complete -c seclude -n __seclude_no_command -l seccomp -r -F -d 'Filter system calls'
+complete -c seclude -n __seclude_no_command -l deny-syscall -x -d 'Answer these with EPERM'
 complete -c seclude -n __seclude_no_command -l no-new-privs -d 'No program gains privilege from its file'
 complete -c seclude -n __seclude_no_command -l rlimit -x -a '(__seclude_rlimit)' -d 'A resource limit'
 complete -c seclude -n __seclude_no_command -l nice -x -d 'The niceness, from -20 to 19'

@@ -73,6 +73,7 @@ stages! {
     Gid "gid" "the group ids are set",
     Uid "uid" "the user ids are set and shown not to be revocable",
     Capabilities "capabilities" "the capability sets are set",
+    Seccomp "seccomp" "the command's system calls are filtered",
     NoNewPrivs "no-new-privs" "no_new_privs is set",
     DeathSignal "death-signal" "the parent-death signal is set",
     Descriptors "descriptors" "descriptors from 3 up are closed",

@@ -1,6 +1,7 @@
 //! What this machine says: every fact that the plan needs, asked once, and only those that the request mentions.
 
 mod accounts;
+mod filter;
 mod getent;
 mod limits;
 mod space;
@@ -87,6 +88,10 @@ pub struct Host {
     pub signal_mask: u64,
     /// The caller's pid, where its end is to be watched; 0 where it is outside the pid namespace.
     pub parent: i32,
+    /// What the file of `--seccomp` holds.
+    pub seccomp: Vec<u8>,
+    /// The kernel's version and patch level; only where a filter is asked for.
+    pub kernel: (u32, u32),
     /// Whether there is a terminal that the command could type into; only where its privileges may differ.
     pub has_terminal: bool,
     /// Whether the kernel lets every process type into its own terminal (dev.tty.legacy_tiocsti).
@@ -129,7 +134,8 @@ impl Host {
         user_side.look(&uid_specs, ["/etc/subuid", "newuidmap"], &mut login, privileged)?;
         group_side.look(&gid_specs, ["/etc/subgid", "newgidmap"], &mut login, privileged)?;
 
-        let sets = request.privilege.asks_for_capabilities().then(|| {
+        let wants_sets = request.privilege.asks_for_capabilities() || request.privilege.seccomp.is_some();
+        let sets = wants_sets.then(|| {
             let [bounding, known, ambient] = sys::capability_sets().map(Capabilities);
             CapabilitySets { bounding, known, ambient }
         });
@@ -160,6 +166,13 @@ impl Host {
         let signal_mask =
             sys::mask().map_err(|errno| Failure::errno(Stage::Probe, "read", "the signal mask", errno))?;
         let lifetime = &request.lifetime;
+        let seccomp = request
+            .privilege
+            .seccomp
+            .as_ref()
+            .map(|path| filter::whole(path))
+            .transpose()?
+            .unwrap_or_default();
         let has_terminal = request.changes_privilege() && has_terminal();
         Ok(Host {
             uids,
@@ -178,6 +191,8 @@ impl Host {
             open,
             signal_mask,
             parent: if lifetime.die_with_parent { unistd::getppid().as_raw() } else { 0 },
+            seccomp,
+            kernel: if request.privilege.filters() { filter::kernel() } else { (0, 0) },
             has_terminal,
             lets_type: has_terminal && lets_type(),
             leads_terminal: asks(Kind::Pid) && leads_terminal(),

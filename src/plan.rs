@@ -2,6 +2,7 @@
 
 mod chosen;
 mod environment;
+mod filters;
 mod identity;
 pub mod lifetime;
 mod limits;
@@ -83,6 +84,7 @@ impl Plan {
         needs.extend(identity.needs(host, &layout));
         needs.extend(privilege.needs);
         needs.extend(limits::needs(request, host));
+        needs.extend(filters::need(request, host, &layout));
         let observe = request.report.verbose || request.report.report == Some(Form::Json);
         let told = !request.report.quiet || lifetime.daemon || lifetime.pid_file.is_some();
         let met = lifetime.foreground || layout.carried.is_some() || !layout.persist.is_empty();
@@ -219,8 +221,11 @@ fn steps(
     steps.extend(later);
     steps.extend(request.identity.umask.map(Step::Umask));
     let typing = typing(request, host, layout, lifetime)?;
+    let filters = filters::decide(request, host, privilege.bounding)?;
+    let last = request.privilege.no_new_privs;
     let mut credentials: Vec<_> =
         typing.clone().filter(|_| !request.privilege.no_new_privs).into_iter().collect();
+    credentials.extend(filters.iter().filter(|_| !last).cloned());
     credentials.extend_from_slice(&privilege.before);
     credentials.extend(identity.steps(host, layout));
     credentials.extend_from_slice(&privilege.after);
@@ -244,5 +249,7 @@ fn steps(
     steps.extend(environment::descriptors(request, host)?.map(Step::Descriptors));
     // What no step is to be hindered by.
     steps.extend(limits::limits(request));
+    // With nothing after them but the exec, they need to allow nothing else of seclude's.
+    steps.extend(filters.into_iter().filter(|_| last));
     Ok(steps)
 }

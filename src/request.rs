@@ -93,8 +93,10 @@ impl Request {
         let elsewhere = !namespaces.uid_specs().is_empty() || !namespaces.gid_specs().is_empty();
         let user = |kinds: &crate::namespace::Kinds| kinds.has(crate::namespace::Kind::User);
         let entered = namespaces.unshare.iter().any(user) || !namespaces.join.is_empty();
-        let less =
-            privilege.asks_for_capabilities() || privilege.securebits.is_some() || privilege.no_new_privs;
+        let less = privilege.asks_for_capabilities()
+            || privilege.securebits.is_some()
+            || privilege.no_new_privs
+            || privilege.filters();
         somebody || elsewhere || entered || less || namespaces.root.is_some()
     }
 

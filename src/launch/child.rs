@@ -90,16 +90,16 @@ pub fn look_in_place(image: &Image, words: &mut [u32; WORDS]) {
     unsafe { look(image, words) }
 }
 
+/// Gives back what seclude has changed for itself: nothing of that is the command's.
+pub fn restore_in_place(image: &Image) -> Result<(), c_int> {
+    // SAFETY: as above. The first takes back what the end of a child of ours has left pending.
+    unsafe { default(libc::SIGCHLD).and_then(|()| restore(image)) }
+}
+
 /// Becomes the command; returns only where that fails, with the errno and the detail of the exec.
 pub fn execute_in_place(image: &Image) -> (c_int, u32) {
     // SAFETY: as above.
-    unsafe {
-        // Takes back what the end of a child of ours has left pending.
-        match default(libc::SIGCHLD).and_then(|()| restore(image)) {
-            Err(errno) => (errno, 0),
-            Ok(()) => exec::execute(image),
-        }
-    }
+    unsafe { exec::execute(image) }
 }
 
 /// The child: it runs here, and never returns.
@@ -137,7 +137,9 @@ impl Course<'_> {
         // SAFETY: see start.
         unsafe {
             let (steps, own) = (self.image.steps, ptr::from_mut(self));
-            while let Some(step) = steps.get(self.index as usize) {
+            while let Some(step) =
+                steps.get(..self.image.late).and_then(|steps| steps.get(self.index as usize))
+            {
                 let answer = match step {
                     Step::Init => init::start(&mut (*own).image, go_on_from_init, own.cast()),
                     step => self.walk.take(step, &mut self.image, &mut self.words),
@@ -147,7 +149,7 @@ impl Course<'_> {
                 }
                 self.taken();
             }
-            let Course { image, words, .. } = self;
+            let Course { image, walk, words, .. } = self;
             if image.hold || image.life >= 0 {
                 look(image, words);
                 words[KIND] = READY;
@@ -160,6 +162,13 @@ impl Course<'_> {
             }
             if let Err(errno) = restore(image) {
                 fail(image.channel, words, EXEC, errno, 0);
+            }
+            for index in image.late..steps.len() {
+                if let Some(step) = steps.get(index)
+                    && let Err(errno) = walk.take(step, image, words)
+                {
+                    fail(image.channel, words, index as u32, errno, 0);
+                }
             }
             let (errno, detail) = exec::execute(image);
             fail(image.channel, words, EXEC, errno, detail)

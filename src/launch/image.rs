@@ -19,6 +19,8 @@ pub struct Image<'a> {
     pub(super) steps: &'a [Step],
     /// Those of them that the launcher has taken by the time the child is let go.
     pub(super) from_outside: u32,
+    /// Where the filters begin that are loaded last, with nothing after them but the exec.
+    pub(super) late: usize,
     /// The namespaces of the Join steps, in their order.
     pub(super) joins: Vec<RawFd>,
     pub(super) proc: RawFd,
@@ -110,6 +112,11 @@ impl<'a> Image<'a> {
         Image {
             steps: &plan.steps,
             from_outside: plan.from_outside as u32,
+            late: plan
+                .steps
+                .iter()
+                .rposition(|step| !matches!(step, Step::Filter { .. }))
+                .map_or(0, |last| last + 1),
             joins: joins.iter().map(AsRawFd::as_raw_fd).collect(),
             proc: ends.proc,
             null: ends.null,

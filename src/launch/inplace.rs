@@ -59,7 +59,9 @@ fn run(
     let clock = || plan.is_timed().then(Instant::now);
     let since = clock();
     let (mut walk, mut words) = (Walk::new(), [0; WORDS]);
-    for (index, step) in plan.steps.iter().enumerate().filter(|(_, step)| !is_last(step)) {
+    let late = image.late;
+    let steps = || plan.steps.iter().enumerate();
+    for (index, step) in steps().filter(|(index, step)| *index < late && !hinders(step)) {
         let before = clock();
         match (step, &plan.maps) {
             (Step::Unshare(USER), Some(maps)) => own_user_namespace(plan, maps, proc.as_ref())?,
@@ -72,7 +74,8 @@ fn run(
     let pid = process::id() as i32;
     let message = Message::own(words, pid);
     tell(&Standing::of(&message, pid, status.as_ref(), plan, since)?)?;
-    for step in plan.steps.iter().filter(|step| is_last(step)) {
+    child::restore_in_place(&image).map_err(|errno| explain::exec(errno, 0, plan))?;
+    for (_, step) in steps().filter(|(index, step)| *index >= late || hinders(step)) {
         child::take_in_place(&mut walk, step, &mut image, &mut words)
             .map_err(|errno| explain::step(step, errno, plan))?;
     }
@@ -81,7 +84,7 @@ fn run(
 }
 
 /// Whether a step would hinder the telling: a limit is of memory, of files, of what is written to them.
-fn is_last(step: &Step) -> bool {
+fn hinders(step: &Step) -> bool {
     matches!(step, Step::Ration(Ration::Limit(_)))
 }
 

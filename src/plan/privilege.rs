@@ -17,6 +17,8 @@ pub(super) struct Privilege {
     pub before: Vec<Step>,
     pub after: Vec<Step>,
     pub needs: Vec<Need>,
+    /// The bounding set that the command is left with, as far as it is known.
+    pub bounding: Capabilities,
 }
 
 /// Who the command is, as far as its capabilities go.
@@ -87,7 +89,9 @@ pub(super) fn decide(
         }),
         _ => None,
     };
-    let mut privilege = Privilege::default();
+    let now = host.sets.map_or(Capabilities::ALL, |sets| if entered { sets.known } else { sets.bounding });
+    let bounding = left.as_ref().and_then(|left| left.bounding).unwrap_or(now);
+    let mut privilege = Privilege { bounding, ..Privilege::default() };
     let setpcap = |purpose: String| Need {
         capability: Capability::CAP_SETPCAP,
         purpose,

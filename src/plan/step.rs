@@ -10,7 +10,7 @@ use crate::failure::{Stage, shown};
 use crate::namespace::{Kind, Kinds};
 use crate::request::namespaces::{JoinTarget, Propagation};
 use crate::request::privilege::Securebits;
-use crate::seccomp::Instruction;
+use crate::seccomp::{Instruction, Program};
 
 /// Steps in one launch at most; a plan of all options has about half as many.
 pub const MAX_STEPS: usize = 80;
@@ -74,6 +74,11 @@ pub enum Step {
     /// User id 0 can't be taken back.
     Irrevocable,
     NoNewPrivs,
+    /// System calls are filtered from now on. `readable`: whether it lets be read that it is in force.
+    Filter {
+        program: Program,
+        readable: bool,
+    },
     /// The kernel kills the command when its parent ends.
     DeathSignal,
     /// All from 3 up are closed, but for these, which are in ascending order.
@@ -121,6 +126,7 @@ impl Step {
             Step::Uid(_) | Step::Irrevocable => Stage::Uid,
             Step::KeepCapabilities | Step::Capabilities(_) => Stage::Capabilities,
             Step::NoNewPrivs => Stage::NoNewPrivs,
+            Step::Filter { .. } => Stage::Seccomp,
             Step::DeathSignal => Stage::DeathSignal,
             Step::Descriptors(_) => Stage::Descriptors,
         }
@@ -177,6 +183,9 @@ impl Step {
             ),
             Step::Irrevocable => ("make sure", "that uid 0 can't be taken back".to_string()),
             Step::NoNewPrivs => ("set", "no_new_privs".to_string()),
+            Step::Filter { program, .. } => {
+                ("filter", format!("system calls by {} instructions", program.instructions.len()))
+            }
             Step::DeathSignal => ("set", "the parent-death signal to SIGKILL".to_string()),
             Step::Descriptors(kept) if kept.is_empty() => ("close", "descriptors from 3 up".to_string()),
             Step::Descriptors(kept) => ("close", format!("descriptors from 3 up, but for {}", few(kept))),

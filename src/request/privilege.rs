@@ -2,6 +2,7 @@
 
 pub mod limits;
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::option::options;
@@ -28,6 +29,10 @@ options! {
         one securebits: Securebits = "securebits", "BIT[,BIT]...";
         /// Leave the command without user namespaces of its own making
         flag no_userns = "no-userns";
+        /// Filter the command's system calls: an OCI profile in JSON, or compiled BPF
+        one seccomp: PathBuf = "seccomp", "FILE";
+        /// Answer these system calls with EPERM; repeatable
+        many deny_syscall: CallList = "deny-syscall", "NAME[,NAME]...";
         /// No program that the command executes gains privilege from it
         flag no_new_privs = "no-new-privs";
         /// A resource limit: nofile=1024:4096, core=0, as=2G, cpu=unlimited
@@ -49,7 +54,28 @@ options! {
     }
 }
 
+/// System calls by name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CallList(pub Vec<String>);
+
+impl FromStr for CallList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<CallList, String> {
+        let names: Vec<String> = text.split(',').map(str::to_string).collect();
+        match names.iter().any(String::is_empty) {
+            true => Err("it holds an empty name".to_string()),
+            false => Ok(CallList(names)),
+        }
+    }
+}
+
 impl PrivilegeArgs {
+    /// Whether system calls are filtered.
+    pub fn filters(&self) -> bool {
+        self.seccomp.is_some() || !self.deny_syscall.is_empty()
+    }
+
     /// Whether anything is said of the sets, or touches them.
     pub fn asks_for_capabilities(&self) -> bool {
         let exact = [self.cap_ambient, self.cap_inheritable, self.cap_bounding];

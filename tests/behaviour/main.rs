@@ -17,6 +17,7 @@ mod exec;
 mod exec_users;
 mod faked;
 mod filtered;
+mod filters;
 mod files;
 mod groups;
 mod held;

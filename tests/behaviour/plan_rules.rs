@@ -40,6 +40,8 @@ pub fn plain() -> Host {
         open: Vec::new(),
         signal_mask: 0,
         parent: 999,
+        seccomp: Vec::new(),
+        kernel: (0, 0),
         has_terminal: false,
         lets_type: false,
         leads_terminal: false,

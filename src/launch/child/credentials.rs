@@ -5,7 +5,7 @@ use libc::{c_int, c_long};
 
 use super::answer::expect;
 use crate::plan::Sets;
-use crate::seccomp::Instruction;
+use crate::seccomp::{Instruction, Program};
 use crate::sys::{ask, call};
 
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
@@ -97,16 +97,35 @@ pub unsafe fn set_capabilities(sets: &Sets) -> Result<(), c_int> {
     expect(found == wanted)
 }
 
+/// Loads a filter, and reads back that there is one, unless the filter itself would end whoever asks.
+///
+/// `EACCES`: neither CAP_SYS_ADMIN nor no_new_privs. `EINVAL`: no program that the kernel takes, or no CONFIG_SECCOMP_FILTER.
+/// Source: seccomp(2).
+pub unsafe fn filter(program: &Program, readable: bool) -> Result<(), c_int> {
+    // SAFETY: the program outlives the call; prctl with numbers.
+    unsafe {
+        load(&program.instructions, program.flags)?;
+        // The filter's own answer, where it has one, is as good a sign as the kernel's.
+        expect(!readable || prctl(libc::PR_GET_SECCOMP, 0, 0) != Ok(0))
+    }
+}
+
+unsafe fn load(program: &[Instruction], flags: u32) -> Result<(), c_int> {
+    let mode = libc::SECCOMP_SET_MODE_FILTER;
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut().cast() };
+    // SAFETY: the program outlives the call, and is laid out as the kernel has it.
+    unsafe { call!(SYS_seccomp, mode, flags, &raw const program) }.map(drop)
+}
+
 /// Loads the filter, and tries what it is to forbid on no file: without it the kernel would miss that first (`EBADF`).
 ///
 /// `EACCES`: neither CAP_SYS_ADMIN nor no_new_privs. Source: seccomp(2).
 pub unsafe fn no_typing(program: &[Instruction]) -> Result<(), c_int> {
     const TIOCSTI: c_int = 0x5412;
-    let (filter, no_flags, no_file) = (libc::SECCOMP_SET_MODE_FILTER, 0, -1i32);
-    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut().cast() };
-    // SAFETY: the program outlives the call, and is laid out as the kernel has it; a null pointer is looked at by nobody.
+    let no_file = -1i32;
+    // SAFETY: the program outlives the call; a null pointer is looked at by nobody.
     unsafe {
-        call!(SYS_seccomp, filter, no_flags, &raw const program)?;
+        load(program, 0)?;
         expect(call!(SYS_ioctl, no_file, TIOCSTI, 0) == Err(libc::EPERM))
     }
 }

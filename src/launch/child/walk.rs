@@ -8,7 +8,7 @@ use libc::{c_char, c_int, c_long};
 use super::super::handshake::{CARRIED, KIND, PROCEED, WORDS};
 use super::super::image::Image;
 use super::answer::expect;
-use super::credentials::{bound, no_typing, prctl, set_capabilities, set_groups, three};
+use super::credentials::{bound, filter, no_typing, prctl, set_capabilities, set_groups, three};
 use super::descriptors::close_all_but;
 use super::limits::{self, Whose};
 use super::place::{
@@ -215,6 +215,7 @@ impl Walk {
                     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
                     expect(prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0)? == 1)
                 }
+                Step::Filter { program, readable } => filter(program, *readable),
                 Step::DeathSignal => {
                     let mut found: c_int = 0;
                     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as usize, 0)?;
