@@ -18,13 +18,13 @@ use libc::{c_int, c_void};
 use nix::errno::Errno;
 
 use super::guarded::Guarded;
-use super::handshake::{EXEC, IDS, INODES, KIND, MICROS, PID, PROCEED, READY, RELEASE, WORDS};
+use super::handshake::{EXEC, IDS, INODES, KIND, MICROS, PID, PROCEED, READY, RELEASE, SECUREBITS, WORDS};
 use super::image::Image;
 use super::init;
 use crate::namespace::Kinds;
 use crate::plan::Step;
 use crate::sys::{self, call};
-use credentials::three;
+use credentials::{prctl, three};
 use voice::{await_word, fail, send, wait};
 pub use walk::Walk;
 
@@ -226,6 +226,7 @@ unsafe fn look(image: &Image, words: &mut [u32; WORDS]) {
         for (word, id) in words.iter_mut().skip(IDS).zip(uids.into_iter().chain(gids)) {
             *word = id;
         }
+        words[SECUREBITS] = prctl(libc::PR_GET_SECUREBITS, 0, 0).unwrap_or(0) as u32;
         for (word, file) in words.iter_mut().skip(INODES).zip(&image.namespace_files) {
             let mut found: libc::stat = zeroed();
             if call!(SYS_newfstatat, image.proc, file.as_ptr(), &raw mut found, 0).is_ok() {

@@ -40,7 +40,8 @@ pub const DETAIL: usize = 3;
 pub const PID: usize = 4;
 /// Real, effective and saved uid, then gid, as seen inside.
 pub const IDS: usize = 5;
-pub const INODES: usize = IDS + 6;
+pub const SECUREBITS: usize = IDS + 6;
+pub const INODES: usize = SECUREBITS + 1;
 pub const MICROS: usize = INODES + Kind::ALL.len();
 
 pub const CARRIED: u32 = 1;

@@ -23,6 +23,10 @@ pub struct Observed {
     /// Inheritable, permitted, effective, bounding, ambient.
     pub capabilities: [u64; 5],
     pub no_new_privs: bool,
+    /// The secure bits, a bit for each.
+    pub securebits: u32,
+    /// Whether filters of system calls are in force already.
+    pub is_filtered: bool,
     /// Inode numbers of the namespaces that the kernel has.
     pub namespaces: Vec<(Kind, u32)>,
     /// Microseconds of each step of the plan.
@@ -83,14 +87,15 @@ impl Observed {
         let namespaces = Kind::ALL.into_iter().zip(inodes).filter(|(_, inode)| *inode != 0).collect();
         let micros: [u32; MAX_STEPS] = message.words(handshake::MICROS);
         let micros = micros[..plan.steps.len()].to_vec();
-        parse(&text, namespaces, micros).ok_or_else(|| {
+        let securebits = message.word(handshake::SECUREBITS);
+        parse(&text, securebits, namespaces, micros).ok_or_else(|| {
             let rule = "a line that every kernel since 4.10 has is missing";
             Failure::refused(Stage::Proc, "read", "the child's status", rule)
         })
     }
 }
 
-fn parse(text: &str, namespaces: Vec<(Kind, u32)>, micros: Vec<u32>) -> Option<Observed> {
+fn parse(text: &str, securebits: u32, namespaces: Vec<(Kind, u32)>, micros: Vec<u32>) -> Option<Observed> {
     let field = |name: &str| {
         text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::split_whitespace)
     };
@@ -105,6 +110,9 @@ fn parse(text: &str, namespaces: Vec<(Kind, u32)>, micros: Vec<u32>) -> Option<O
         groups: field("Groups")?.filter_map(|id| id.parse().ok()).collect(),
         capabilities: [set("CapInh")?, set("CapPrm")?, set("CapEff")?, set("CapBnd")?, set("CapAmb")?],
         no_new_privs: field("NoNewPrivs")?.next()? == "1",
+        securebits,
+        // A kernel without filters has no such line.
+        is_filtered: field("Seccomp").and_then(|mut words| words.next()).is_some_and(|mode| mode == "2"),
         namespaces,
         micros,
     })
@@ -118,10 +126,10 @@ mod tests {
     fn a_status_is_read_by_its_names() {
         let text = "Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \nNSpid:\t7\t1\nCapInh:\t00\n\
                     CapPrm:\tff\nCapEff:\t0f\nCapBnd:\t000001ffffffffff\nCapAmb:\t00\nNoNewPrivs:\t1\n";
-        let seen = parse(text, vec![(Kind::Net, 7)], vec![]).unwrap();
+        let seen = parse(text, 1, vec![(Kind::Net, 7)], vec![]).unwrap();
         assert_eq!((seen.uids, seen.gids, seen.groups), ([1, 2, 3, 4], [5, 6, 7, 8], vec![9, 10]));
         assert_eq!(seen.capabilities, [0, 0xff, 0x0f, 0x1ff_ffff_ffff, 0]);
         assert!(seen.no_new_privs);
-        assert_eq!(parse("Uid:\t1\n", vec![], vec![]), None);
+        assert_eq!(parse("Uid:\t1\n", 0, vec![], vec![]), None);
     }
 }

@@ -170,7 +170,7 @@ impl Step {
             Step::NoTyping(_) => ("keep", "the command from typing into the caller's terminal".to_string()),
             Step::Bounding(Capabilities::NONE) => ("empty", "the bounding set".to_string()),
             Step::Bounding(kept) => ("leave", format!("{kept} in the bounding set")),
-            Step::Securebits(bits) => ("set", format!("the secure bits to {}", bits.words())),
+            Step::Securebits(bits) => ("set", format!("the secure bits to {}", bits.names().join(","))),
             Step::KeepCapabilities => ("keep", "the capabilities across the change of user ids".to_string()),
             Step::Groups(list) if list.is_empty() => ("drop", "all supplementary groups".to_string()),
             Step::Groups(list) => ("set", format!("the supplementary groups to {}", few(list))),

@@ -15,6 +15,7 @@ use crate::launch::{Launched, Observed, Standing};
 use crate::namespace::Kind;
 use crate::plan::lifetime::Model;
 use crate::plan::{Groups, Lifetime, MapPlan, MapWriter, Plan};
+use crate::request::privilege::Securebits;
 use crate::signal::Signal;
 use crate::supervise::{End, Way};
 use crate::sys::Usage;
@@ -190,6 +191,8 @@ fn enforced(plan: &Plan, standing: &Standing, seen: &Observed) -> Value {
         "capabilities": { "inheritable": inheritable, "permitted": permitted, "effective": effective,
                           "bounding": bounding, "ambient": ambient, "over": over },
         "no_new_privs": seen.no_new_privs,
+        "securebits": Securebits(seen.securebits).names(),
+        "seccomp": if seen.is_filtered { "filtered" } else { "none" },
     })
 }
 

@@ -105,10 +105,8 @@ impl Securebits {
     pub const KEEP_CAPS: u32 = 1 << 4;
     pub const NO_AMBIENT_RAISE: u32 = 1 << 6;
 
-    /// `noroot,noroot-locked`.
-    pub fn words(self) -> String {
-        let set = BITS.iter().filter(|(_, number)| self.0 >> number & 1 == 1);
-        set.map(|(name, _)| *name).collect::<Vec<_>>().join(",")
+    pub fn names(self) -> Vec<&'static str> {
+        BITS.iter().filter(|(_, number)| self.0 >> number & 1 == 1).map(|(name, _)| *name).collect()
     }
 }
 
@@ -136,7 +134,7 @@ mod tests {
     #[test]
     fn secure_bits_are_words() {
         let bits: Securebits = "noroot,no_setuid_fixup_locked".parse().unwrap();
-        assert_eq!((bits.0, bits.words().as_str()), (0b1001, "noroot,no-setuid-fixup-locked"));
+        assert_eq!((bits.0, bits.names()), (0b1001, vec!["noroot", "no-setuid-fixup-locked"]));
         for wrong in ["", "keep-caps", "noroot,", "1", "NOROOT"] {
             assert!(wrong.parse::<Securebits>().is_err(), "{wrong:?} was taken");
         }

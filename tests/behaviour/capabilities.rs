@@ -144,6 +144,17 @@ fn over_a_new_user_namespace_a_plain_user_s_command_can_have_them_all() {
     let expected = json!({ "inheritable": none, "permitted": none, "effective": none, "bounding": none,
                            "ambient": none, "over": "new" });
     assert_eq!(started["enforced"]["capabilities"], expected);
+    let enforced = |options: &str| {
+        let words: Vec<&str> =
+            ["--report", "json"].into_iter().chain(options.split(' ')).chain(["true"]).collect();
+        let seen = call(&words);
+        let started: Value = serde_json::from_str(seen.err.lines().next().expect("a record")).expect("JSON");
+        (started["enforced"]["securebits"].clone(), started["enforced"]["seccomp"].clone())
+    };
+    assert_eq!(enforced("--user 7:7"), (json!([]), json!("none")));
+    let bits = json!(["noroot", "no-setuid-fixup-locked"]);
+    assert_eq!(enforced("--securebits no-setuid-fixup-locked,noroot"), (bits, json!("none")));
+    assert_eq!(enforced("--deny-syscall mkdir"), (json!([]), json!("filtered")));
 }
 
 #[test]
