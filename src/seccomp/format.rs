@@ -5,6 +5,7 @@ use std::str::FromStr;
 use caps::Capability;
 use nix::errno::Errno;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Action, Circumstances, Comparison, Condition, Profile, Rule};
 use crate::failure::{name, shown};
@@ -90,9 +91,19 @@ struct Filter {
     min_kernel: Option<String>,
 }
 
+/// A profile, or the one that an OCI config.json holds.
 pub fn read(text: &str) -> Result<Profile, String> {
-    let file: File = serde_json::from_str(text)
-        .map_err(|error| format!("it is no seccomp profile: {}", shown(error.to_string())))?;
+    let no_profile =
+        |error: serde_json::Error| format!("it is no seccomp profile: {}", shown(error.to_string()));
+    let mut whole: Value = serde_json::from_str(text).map_err(no_profile)?;
+    let held =
+        whole.get("ociVersion").is_some().then(|| whole.pointer_mut("/linux/seccomp").map(Value::take));
+    let profile = match held {
+        None => whole,
+        Some(Some(profile)) => profile,
+        Some(None) => return Err("it is an OCI config, and has no linux.seccomp".to_string()),
+    };
+    let file: File = serde_json::from_value(profile).map_err(no_profile)?;
     if file.listener_path.is_some() || file.listener_metadata.is_some() {
         return Err(
             "seclude has no listener: listenerPath and listenerMetadata can't be honoured".to_string()

@@ -181,8 +181,8 @@ fn what_a_container_runtime_does_and_seclude_does_not_is_named() {
         "process.scheduler.runtime",
     );
     unhonoured(
-        r#"{"linux": {"seccomp": {"x": 1}, "resources": {"pids": {"limit": 1}}}}"#,
-        "linux.resources, linux.seccomp",
+        r#"{"linux": {"devices": [{}], "resources": {"pids": {"limit": 1}}}}"#,
+        "linux.devices, linux.resources",
     );
     unhonoured(r#"{"root": {"path": "x", "readonly": true}}"#, "root.readonly");
     unhonoured(r#"{"mounts": [{"destination": "/dev", "type": "tmpfs"}]}"#, "mounts[0].destination /dev");

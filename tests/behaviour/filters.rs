@@ -148,3 +148,26 @@ fn without_privilege_and_without_no_new_privs_there_is_no_filter() {
     let seen = filtered(STRANGER, "", &["--deny-syscall", "mkdir"], &["true"]);
     assert_eq!(seen, (Some(125), String::new(), err.to_string()));
 }
+
+#[test]
+fn an_oci_file_s_filter_is_the_command_s() {
+    if !can(&["root", "perl"]) {
+        return;
+    }
+    let with = |seccomp: &str| {
+        let text = format!(
+            r#"{{"ociVersion": "1.2.0", "process": {{"args": ["perl", "-e", "mkdir '/proc/none/x'; print $!+0"]}},
+                "linux": {{"seccomp": {seccomp}}}}}"#
+        );
+        let path = file("config.json", text.as_bytes());
+        let seen = call(&["-q", "--oci", path.to_str().expect("text")]);
+        (seen.status, seen.out, seen.err.replace(path.to_str().expect("text"), "FILE"))
+    };
+    assert_eq!(with(PROFILE), (Some(0), "28".to_string(), String::new()));
+    let (status, out, err) = with(r#"{"x": 1}"#);
+    assert_eq!((status, out.as_str()), (Some(125), ""));
+    assert!(
+        err.starts_with("seclude: seccomp: cannot take FILE: it is no seccomp profile: unknown field `x`"),
+        "{err}"
+    );
+}

@@ -41,7 +41,7 @@ pub fn read(mut members: Members, path: &Path) -> Result<Asked, String> {
         self::process(&mut asked, process)?;
     }
     if let Some(linux) = members.object("linux")? {
-        self::linux(&mut asked, linux)?;
+        self::linux(&mut asked, linux, path)?;
     }
     asked.unhonoured.extend(members.rest());
     Ok(asked)
@@ -126,7 +126,7 @@ fn capabilities(asked: &mut Asked, mut members: Members, is_root: bool) -> Resul
     Ok(())
 }
 
-fn linux(asked: &mut Asked, mut members: Members) -> Result<(), String> {
+fn linux(asked: &mut Asked, mut members: Members, path: &Path) -> Result<(), String> {
     let mut made = Vec::new();
     for mut namespace in members.objects("namespaces")? {
         let place = namespace.place("type");
@@ -159,6 +159,10 @@ fn linux(asked: &mut Asked, mut members: Members) -> Result<(), String> {
             }
         }
         asked.unhonoured.extend(offsets.rest());
+    }
+    if members.take("seccomp").is_some() {
+        // The file that has it is read once more, for that alone.
+        asked.say("seccomp", path.to_str().ok_or("a file with a linux.seccomp has a name in UTF-8")?);
     }
     if let Some(how) = members.string("rootfsPropagation")? {
         asked.say("propagation", how.strip_prefix('r').unwrap_or(&how));
@@ -206,14 +210,13 @@ mod tests {
     #[test]
     fn what_is_not_honoured_is_named() {
         let text = r#"{"process": {"capabilities": {"effective": ["CAP_KILL"]}, "terminal": true}, "hooks": {"a": []},
-            "linux": {"resources": {"devices": [{}]}, "seccomp": {"x": 1}}, "mounts": [{"destination": "/dev", "type": "tmpfs"}]}"#;
+            "linux": {"resources": {"devices": [{}]}}, "mounts": [{"destination": "/dev", "type": "tmpfs"}]}"#;
         let asked = read(Members::parse(text).unwrap(), Path::new("config.json")).unwrap();
         let expected = [
             "mounts[0].destination /dev",
             "process.capabilities.effective",
             "process.terminal",
             "linux.resources",
-            "linux.seccomp",
             "hooks",
         ];
         assert_eq!(asked.unhonoured, expected);
