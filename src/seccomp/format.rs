@@ -96,14 +96,13 @@ pub fn read(text: &str) -> Result<Profile, String> {
     let no_profile =
         |error: serde_json::Error| format!("it is no seccomp profile: {}", shown(error.to_string()));
     let mut whole: Value = serde_json::from_str(text).map_err(no_profile)?;
-    let held =
-        whole.get("ociVersion").is_some().then(|| whole.pointer_mut("/linux/seccomp").map(Value::take));
-    let profile = match held {
-        None => whole,
-        Some(Some(profile)) => profile,
-        Some(None) => return Err("it is an OCI config, and has no linux.seccomp".to_string()),
+    let is_config = whole.get("ociVersion").is_some();
+    let file: File = match whole.pointer_mut("/linux/seccomp") {
+        // From the text, where a member that stands twice is seen.
+        _ if !is_config => serde_json::from_str(text).map_err(no_profile)?,
+        Some(profile) => serde_json::from_value(profile.take()).map_err(no_profile)?,
+        None => return Err("it is an OCI config, and has no linux.seccomp".to_string()),
     };
-    let file: File = serde_json::from_value(profile).map_err(no_profile)?;
     if file.listener_path.is_some() || file.listener_metadata.is_some() {
         return Err(
             "seclude has no listener: listenerPath and listenerMetadata can't be honoured".to_string()
