@@ -17,10 +17,10 @@ print "errors @got end\n";
 "#;
 
 /// EPERM.
-const DENIED: &str = "errors 1 1 1 1 1 end\n";
+pub const DENIED: &str = "errors 1 1 1 1 1 end\n";
 
 /// What a command on a terminal of its own tells, called as root or as a plain user.
-fn told(uid: u32, options: &str) -> String {
+pub fn told(uid: u32, options: &str) -> String {
     let mut command = Command::new("setpriv");
     command.args(["--reuid", &uid.to_string(), "--regid", &uid.to_string(), "--clear-groups"]);
     command.arg(seclude()).arg("-q").args(options.split_whitespace()).args(["perl", "-e", TYPES]);
