@@ -29,6 +29,8 @@ pub enum Blow {
     Errno(c_int),
     /// The process is killed on the way into the call.
     Kill,
+    /// The launcher is killed on the process's way into the call, and is gone before it goes on.
+    Bereave,
 }
 
 /// A blow at the call of that index.
@@ -212,6 +214,17 @@ impl Tracer {
         }
     }
 
+    /// Kills the launcher, and waits for its end.
+    fn bereave(&mut self) {
+        kill(self.launcher);
+        while self.alive.contains(&self.launcher) {
+            let mut status = 0;
+            // SAFETY: plain data that outlives the call; it is a child of this thread's.
+            unsafe { libc::waitpid(self.launcher, &mut status, libc::__WALL) };
+            self.hear(self.launcher, status);
+        }
+    }
+
     /// To the next call, or, where a command runs already, to its next event.
     fn go_on(&self, pid: pid_t, signal: c_int) {
         let is_command = self.trace.command.is_some() && pid != self.launcher && Some(pid) != self.init;
@@ -249,6 +262,7 @@ impl Tracer {
         let struck = self.strike.filter(|strike| (strike.role, strike.index) == (role, index));
         match struck.map(|strike| strike.blow) {
             Some(Blow::Kill) => return kill(pid),
+            Some(Blow::Bereave) => self.bereave(),
             Some(Blow::Errno(errno)) => {
                 self.failing.insert(pid, errno);
                 // A close that fails has closed all the same.

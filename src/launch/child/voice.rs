@@ -36,6 +36,22 @@ pub unsafe fn await_word(channel: c_int, word: u32) -> Result<(), c_int> {
     }
 }
 
+/// Goes on where the launcher is there; where its end of the channel is closed, it is gone, and the command never runs.
+///
+/// Its word may have come before its end, and in a new pid namespace getppid(2) is 0 either way. Source: poll(2).
+pub unsafe fn launcher_lives(channel: c_int) -> Result<(), c_int> {
+    let mut fds = [libc::pollfd { fd: channel, events: 0, revents: 0 }];
+    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let no_mask = ptr::null::<libc::sigset_t>();
+    // SAFETY: plain data that outlives the call, and a length that is that of the array.
+    unsafe {
+        match call!(SYS_ppoll, fds.as_mut_ptr(), fds.len(), &raw const at_once, no_mask, 0)? {
+            0 => Ok(()),
+            _ => exit(),
+        }
+    }
+}
+
 pub unsafe fn send(channel: c_int, words: &[u32; WORDS]) {
     // SAFETY: the length is that of the words. A parent that is gone gets no message.
     unsafe {

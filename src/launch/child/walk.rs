@@ -15,7 +15,7 @@ use super::place::{
     chdir, enter, identity, identity_at, identity_of, inside_root, loopback, mount, no_user_namespaces,
     shows_us, uname,
 };
-use super::voice::{exit, send, wait};
+use super::voice::{exit, launcher_lives, send, wait};
 use crate::namespace::{Kind, Kinds};
 use crate::plan::Step;
 use crate::request::namespaces::Propagation;
@@ -220,7 +220,9 @@ impl Walk {
                     let mut found: c_int = 0;
                     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as usize, 0)?;
                     prctl(libc::PR_GET_PDEATHSIG, &raw mut found as usize, 0)?;
-                    expect(found == libc::SIGKILL)
+                    expect(found == libc::SIGKILL)?;
+                    // The end of a launcher that ended before that is no parent's death any more.
+                    launcher_lives(image.channel)
                 }
                 Step::Descriptors(_) => close_all_but(&image.reserved, 3, image.proc),
             }
