@@ -103,7 +103,8 @@ fn root_has_what_the_bounding_set_holds() {
     assert_eq!(started["enforced"]["capabilities"]["permitted"], "0000000000000020");
 }
 
-/// CVE-2022-24769, CVE-2022-29162: what is inheritable is raised by files that have capabilities.
+/// CVE-2022-24769, CVE-2022-29162, CVE-2022-27649, CVE-2022-27650, CVE-2022-27651: what is inheritable is raised by files that
+/// have capabilities.
 #[test]
 fn the_caller_s_inheritable_set_goes_to_nobody_who_is_chosen() {
     if !can(&["root", "setpriv"]) {

@@ -28,6 +28,8 @@ fn a_proc_that_hides_others_is_enough() {
     assert_eq!(where_mounted("mount -o remount,bind,ro /", all).seen(), (Some(42), "", ""));
 }
 
+/// CVE-2015-1334, CVE-2019-16884, CVE-2019-19921, CVE-2023-27561, CVE-2023-28642, CVE-2025-52881: what was meant for /proc was
+/// written to a place that looked like it.
 #[test]
 fn a_proc_that_is_none_is_refused_where_it_is_needed() {
     if !can(&["root"]) {
@@ -60,6 +62,7 @@ fn a_directory_that_is_gone_stops_nobody() {
     assert_eq!(seen.seen(), (Some(0), "", ""));
 }
 
+/// CVE-2021-4034: without a first word, the first variable was taken for the command.
 #[test]
 fn a_call_without_any_word_is_a_usage_error() {
     if !can(&["python3"]) {

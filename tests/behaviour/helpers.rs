@@ -48,6 +48,7 @@ fn called(script: &str, helper: &str, options: &[&str]) -> Outcome {
     Outcome { err: seen.err.replace(&*helper.to_string_lossy(), "HELPER"), ..seen }
 }
 
+/// No CVE: a helper was killed, and the command ran as nobody with a map that was empty.
 #[test]
 fn a_helper_that_fails_lies_or_dies_ends_the_launch() {
     if !can(&["root", "newuidmap"]) {

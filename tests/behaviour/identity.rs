@@ -18,6 +18,8 @@ fn powerless(uid: u32, gid: u32, groups: &str) -> String {
     )
 }
 
+/// CVE-2022-2989, CVE-2022-2990, CVE-2022-2995, CVE-2022-36109, CVE-2023-25173: the primary group was missing from the list,
+/// and what it was denied could be had.
 #[test]
 fn nobody_has_no_capability_no_group_and_no_descriptor_of_root_s() {
     if !can(&["root", "setpriv"]) {

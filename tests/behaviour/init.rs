@@ -113,6 +113,7 @@ fn an_orphan_s_status_is_never_taken_for_the_command_s() {
     assert_eq!(inside(&format!("{orphan}; exit 6")).seen(), (Some(6), "", ""));
 }
 
+/// CVE-2019-5736: by /proc/PID/exe of the launcher, a command wrote to the launcher's own program.
 #[test]
 fn init_is_closed_to_a_command_in_a_user_namespace() {
     if !can(&["userns"]) {
@@ -121,6 +122,7 @@ fn init_is_closed_to_a_command_in_a_user_namespace() {
     closed(&NEW);
 }
 
+/// CVE-2019-5736: by /proc/PID/exe of the launcher, a command wrote to the launcher's own program.
 #[test]
 fn init_is_closed_to_a_command_that_is_another_user() {
     if !can(&["root"]) {

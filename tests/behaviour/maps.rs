@@ -57,6 +57,7 @@ fn a_plain_caller_s_default_is_one_id() {
     );
 }
 
+/// CVE-2014-8989, CVE-2018-7169: in a user namespace of its own, a user dropped the group that kept it out of a file.
 #[test]
 fn setgroups_is_denied_to_whoever_maps_one_own_gid() {
     if !can(&["root", "python3"]) {
@@ -72,11 +73,12 @@ fn setgroups_is_denied_to_whoever_maps_one_own_gid() {
     std::os::unix::fs::chown(&file, Some(0), Some(5000)).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o604)).unwrap();
     let script = format!(
-        r#"exec setpriv --reuid {STRANGER} --regid {STRANGER} --groups 5000 "$0" -q -n user --user root cat {}"#,
+        r#"exec setpriv --reuid {STRANGER} --regid {STRANGER} --groups 5000 "$0" -q -n user --user root sh -c 'cat /proc/self/setgroups {}'"#,
         file.display()
     );
     let seen = caller(&script);
-    assert_eq!((seen.status, seen.out.as_str()), (Some(1), ""), "{seen:?}");
+    assert_eq!((seen.status, seen.out.as_str()), (Some(1), "deny\n"), "{seen:?}");
+    assert!(seen.err.ends_with(": Permission denied\n"), "{seen:?}");
 }
 
 #[test]

@@ -81,6 +81,7 @@ fn small_values_are_strict() {
     }
 }
 
+/// CVE-2022-0811: a value held a second setting of the kernel.
 #[test]
 fn a_host_name_is_plain_and_short() {
     let rule = |c: &str| format!("a host name holds letters, digits, . and -, not '{c}'");
@@ -175,6 +176,7 @@ fn a_privilege_that_is_missing_is_named_with_what_would_do() {
     );
 }
 
+/// CVE-2018-6556, CVE-2022-47952: a set-uid helper told whether a file was there that its caller could not see.
 #[test]
 fn seclude_refuses_to_run_with_privilege_of_its_file() {
     if !can(&["root"]) {
@@ -203,6 +205,8 @@ fn seclude_refuses_to_run_with_privilege_of_its_file() {
     fs::remove_file(&copy).unwrap();
 }
 
+/// CVE-2016-8659, CVE-2020-5291, CVE-2026-41163, CVE-2022-31214, CVE-2021-44730, CVE-2022-3328, CVE-2016-10117: holes that
+/// launchers had because they were set-uid.
 #[test]
 fn seclude_refuses_to_run_where_the_real_user_is_not_the_effective_one() {
     use std::os::unix::process::CommandExt;
@@ -235,6 +239,7 @@ fn seclude_refuses_to_run_where_the_real_user_is_not_the_effective_one() {
     }
 }
 
+/// CVE-2023-28486, CVE-2023-29383: control bytes of an argument reached the terminal and the log.
 #[test]
 fn control_bytes_of_what_was_typed_are_escaped() {
     let seen = call(&["no\u{1b}[31m\nsuch"]);

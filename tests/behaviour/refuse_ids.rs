@@ -11,6 +11,7 @@ const ID: &str = "an id is a plain decimal number from 0 to 4294967294";
 const NAME: &str = "a name starts with a letter or _, an id is a plain decimal number from 0 to 4294967294";
 const EMPTY: &str = "it is empty: a name or a number is needed";
 
+/// CVE-2024-40635, CVE-2026-46680, CVE-2026-30892: a number beyond 32 bits was cut to that of root.
 #[test]
 fn a_number_is_plain_decimal_and_never_wraps() {
     let numbers = [
@@ -41,6 +42,7 @@ fn a_number_is_plain_decimal_and_never_wraps() {
     }
 }
 
+/// CVE-2017-1000082: what was neither a number nor a name was passed over, and the command ran as root.
 #[test]
 fn what_looks_like_a_number_is_not_tried_as_a_name() {
     for text in ["+1", " 5", "0x10", "0xff", "1.5", "5abc", "1abc", "5 ", "1e3", "٥", "1_000", "१२"] {
@@ -50,6 +52,7 @@ fn what_looks_like_a_number_is_not_tried_as_a_name() {
     }
 }
 
+/// CVE-2019-14287: -1 means "unchanged" to the kernel, and the command ran as root.
 #[test]
 fn a_sign_is_no_id() {
     for option in ["--user", "--group", "--groups"] {

@@ -7,6 +7,7 @@ fn refused(words: &[&str], err: &str) {
     assert_eq!(call(&words).seen(), (Some(125), "", format!("seclude: {err}\n").as_str()), "{words:?}");
 }
 
+/// No CVE: the kernel itself cuts the numbers of a map to 32 bits, and 4294967296 is root.
 #[test]
 fn a_range_is_three_plain_numbers_or_names() {
     let shape = "a range is INSIDE:OUTSIDE:COUNT; self, auto and all stand alone";

@@ -101,7 +101,7 @@ fn a_name_is_looked_up_outside_of_the_new_root() {
     }
 }
 
-/// Without a number: the map of a process that had died went to whoever had its pid by then.
+/// No CVE: the map of a process that had died went to whoever had its pid by then.
 #[test]
 fn maps_are_written_through_the_directory_of_the_child_and_never_by_its_number() {
     if !can(&["userns", "strace"]) {
@@ -140,7 +140,7 @@ fn maps_are_written_through_the_directory_of_the_child_and_never_by_its_number()
     }
 }
 
-/// Without a number: where children are reaped unseen, their pids are anybody's.
+/// No CVE: where children are reaped unseen, their pids are anybody's.
 #[test]
 fn a_caller_that_ignores_sigchld_has_the_maps_that_were_asked_for() {
     if !can(&["root", "newuidmap", "unshare"]) {
@@ -187,4 +187,30 @@ fn a_launch_opens_no_file_for_writing_but_maps_terminal_and_dev_null() {
     }
     written.remove("setgroups");
     assert_eq!(written, BTreeSet::from(["/dev/null", "/dev/tty", "gid_map", "uid_map"]), "{text}");
+}
+
+/// CVE-2019-19921, CVE-2023-27561, CVE-2025-52881: maps and labels went to files that were none of the kernel's.
+#[test]
+fn maps_are_written_to_no_file_that_is_not_the_kernel_s() {
+    if !can(&["root", "unshare"]) {
+        return;
+    }
+    let rule = "seclude: proc: cannot use /proc: it is not procfs, and nothing that matters is written to a place that only \
+                looks like it\nseclude: hint: mount it: mount -t proc proc /proc\n";
+    let fake = "for pid in self thread-self 1; do mkdir /proc/$pid; for file in uid_map gid_map setgroups; do : > /proc/$pid/$file; done; done";
+    for (cover, way) in [
+        ("mount -t tmpfs none /proc", ""),
+        ("mount -t tmpfs none /proc", "--exec"),
+        ("mkdir /DIR/bound && mount --bind /DIR/bound /proc", ""),
+        ("mkdir /DIR/again && mount --bind /DIR/again /proc", "--exec"),
+    ] {
+        let dir = scratch("fake").display().to_string();
+        let cover = cover.replace("/DIR", &dir);
+        let user = format!("setpriv --reuid {STRANGER} --regid {STRANGER} --clear-groups");
+        let seen = caller(&format!(
+            r#"cd /; exec unshare -m sh -ec '{cover}; {fake}; chmod -R a+rwX /proc
+            {user} "$0" {way} -n user --user 0:0 echo ran || echo "status $?"; cat /proc/*/uid_map /proc/*/gid_map /proc/*/setgroups' "$0""#
+        ));
+        assert_eq!(seen.seen(), (Some(0), "status 125\n", rule), "{cover} {way}");
+    }
 }

@@ -50,7 +50,7 @@ fn groups_go_before_the_group_and_that_before_the_user_and_each_is_read_back() {
     }
 }
 
-/// Without a number: a name made of digits is taken for a number by some, and for a name by others, who run it as root.
+/// No CVE: a name made of digits is taken for a number by some, and for a name by others, who run it as root.
 #[test]
 fn digits_are_a_number_even_where_somebody_has_them_for_a_name() {
     if !can(&["root"]) {

@@ -32,7 +32,7 @@ fn a_command_is_executed_by_its_name_though_that_looks_like_an_option_or_like_a_
     }
 }
 
-/// Without a number: a helper was had from the caller's PATH by a launcher with root's privilege.
+/// No CVE: a helper was had from the caller's PATH by a launcher with root's privilege.
 #[test]
 fn root_s_helper_is_the_system_s_and_none_of_path() {
     if !can(&["root", "newuidmap", "setpriv", "unshare"]) {

@@ -29,7 +29,8 @@ pub fn told(uid: u32, options: &str) -> String {
     shown
 }
 
-/// CVE-2016-2779, CVE-2017-5226, CVE-2019-7303.
+/// CVE-2016-2779, CVE-2016-2781, CVE-2017-5226, CVE-2005-4890, CVE-2016-7545, CVE-2019-7303: the command typed a line for its
+/// caller's shell; where that was filtered, with an upper half in the request.
 #[test]
 fn a_command_with_other_privileges_types_nothing_into_its_caller_s_terminal() {
     if !can(&["root", "userns", "perl", "setpriv", "x86_64"]) {
