@@ -49,7 +49,7 @@ fn no_descriptor_is_a_way_to_a_working_directory_outside_of_the_new_root() {
     for way in ["", "-n mount", "-n mount,pid --mount-proc", "-n mount --keep-fd 9"] {
         let run = |directory: &str, open: &str| {
             let call = format!(
-                r#"mount --bind /proc {0}/proc; exec 9<{open}; "$0" -q {way} --root {0} -C {directory} sh -c 'pwd; echo *'"#,
+                r#"mount --rbind /proc {0}/proc; exec 9<{open}; "$0" -q {way} --root {0} -C {directory} sh -c 'pwd; echo *'"#,
                 tree.display()
             );
             in_tree(&tree, &call)
@@ -197,7 +197,7 @@ fn maps_are_written_to_no_file_that_is_not_the_kernel_s() {
     }
     let rule = "seclude: proc: cannot use /proc: it is not procfs, and nothing that matters is written to a place that only \
                 looks like it\nseclude: hint: mount it: mount -t proc proc /proc\n";
-    let fake = "for pid in self thread-self 1; do mkdir /proc/$pid; for file in uid_map gid_map setgroups; do : > /proc/$pid/$file; done; done";
+    let fake = "mkdir /proc/1; ln -s 1 /proc/self; for file in uid_map gid_map setgroups; do : > /proc/1/$file; done";
     for (cover, way) in [
         ("mount -t tmpfs none /proc", ""),
         ("mount -t tmpfs none /proc", "--exec"),
@@ -209,7 +209,7 @@ fn maps_are_written_to_no_file_that_is_not_the_kernel_s() {
         let user = format!("setpriv --reuid {STRANGER} --regid {STRANGER} --clear-groups");
         let seen = caller(&format!(
             r#"cd /; exec unshare -m sh -ec '{cover}; {fake}; chmod -R a+rwX /proc
-            {user} "$0" {way} -n user --user 0:0 echo ran || echo "status $?"; cat /proc/*/uid_map /proc/*/gid_map /proc/*/setgroups' "$0""#
+            {user} "$0" {way} -n user --user 0:0 echo ran || echo "status $?"; cat /proc/1/uid_map /proc/1/gid_map /proc/1/setgroups' "$0""#
         ));
         assert_eq!(seen.seen(), (Some(0), "status 125\n", rule), "{cover} {way}");
     }
