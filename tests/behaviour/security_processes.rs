@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::Command;
 
 use crate::machine::processes::Nap;
-use crate::machine::{GRANT, caller, can, finish, scratch, script, seclude};
+use crate::machine::{GRANT, call, caller, can, finish, scratch, script, seclude};
 
 /// CVE-2020-17367, CVE-2020-17368: options were read behind the command, and a shell read the command.
 #[test]
@@ -107,4 +109,26 @@ fn nobody_is_signalled_by_number_once_reaped() {
         }
         assert!(reaped.len() >= 2 && signals >= 2, "{options}: {text}");
     }
+}
+
+/// CVE-2020-15257: a command that shared the net namespace reached a socket that has no file, and no file's mode.
+#[test]
+fn abstract_sockets_are_those_of_the_net_namespace() {
+    if !can(&["userns", "perl"]) {
+        return;
+    }
+    let name = format!("seclude-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).expect("a short name");
+    let _listener = UnixListener::bind_addr(&address).expect("a name of our own");
+    let connect =
+        format!("socket S, 1, 1, 0; exit 7 if connect S, pack(q(S), 1) . qq(\\0{name}); exit $! + 0");
+    let status = |options: &[&str]| {
+        let seen = call(&[&["-q"], options, &["perl", "-e", &connect]].concat());
+        assert_eq!((seen.out.as_str(), seen.err.as_str()), ("", ""), "{options:?}");
+        seen.status
+    };
+    assert_eq!(status(&[]), Some(7), "it is the caller's");
+    assert_eq!(status(&["-n", "user,pid,ipc", "--user", "0:0"]), Some(7));
+    assert_eq!(status(&["-n", "user,net", "--user", "0:0"]), Some(libc::ECONNREFUSED));
+    assert_eq!(status(&["--exec", "-n", "user,net", "--user", "0:0"]), Some(libc::ECONNREFUSED));
 }
