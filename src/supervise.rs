@@ -2,11 +2,13 @@
 
 mod heed;
 mod leftovers;
+mod log;
 mod post;
 mod watch;
 
 use std::time::Duration;
 
+pub use log::Denied;
 pub use post::Post;
 pub use watch::wait;
 
@@ -23,6 +25,8 @@ const TIMED_OUT: u8 = 124;
 pub struct End {
     pub way: Way,
     pub by: EndedBy,
+    /// What a filter has ended it for, where the kernel's log tells it. Only where the plan is to observe.
+    pub denied: Option<Denied>,
     /// Only where the plan is timed.
     pub wall: Option<Duration>,
     /// What the command has used, and those of its children that it waited for.

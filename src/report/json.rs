@@ -1,5 +1,7 @@
 //! The report as JSON: one versioned object per line. Ids, groups and maps are as enforced, not as requested.
 
+mod enforced;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
@@ -7,15 +9,17 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use enforced::enforced;
+
 use super::Finding;
 use super::text::{how, leftovers_word};
 use crate::failure::{Cause, Failure, name, shown};
 use crate::idmap::IdMap;
-use crate::launch::{Launched, Observed, Standing};
+use crate::launch::{Launched, Standing};
 use crate::namespace::Kind;
 use crate::plan::lifetime::Model;
 use crate::plan::{Groups, Lifetime, MapPlan, MapWriter, Plan};
-use crate::request::privilege::Securebits;
+use crate::seccomp::Machine;
 use crate::signal::Signal;
 use crate::supervise::{End, Way};
 use crate::sys::Usage;
@@ -164,38 +168,6 @@ pub fn started(plan: &Plan, standing: &Standing) -> String {
     line("started", body)
 }
 
-/// Who the command is, read back: inside by itself, outside by its launcher.
-fn enforced(plan: &Plan, standing: &Standing, seen: &Observed) -> Value {
-    let ids = |inside: [u32; 3], outside: [u32; 4]| {
-        json!({ "inside": inside[1], "outside": outside[1], "real_inside": inside[0], "real_outside": outside[0],
-                "saved_inside": inside[2], "saved_outside": outside[2] })
-    };
-    let inside = |gid: u32| match (&plan.maps, plan.layout.joins(Kind::User)) {
-        (Some(maps), _) => json!(maps.gid.map.inside(gid)),
-        (None, true) => Value::Null,
-        (None, false) => json!(gid),
-    };
-    let groups: Vec<_> =
-        seen.groups.iter().map(|gid| json!({ "inside": inside(*gid), "outside": gid })).collect();
-    let over = match (plan.layout.made.has(Kind::User), plan.layout.joins(Kind::User)) {
-        (true, _) => "new",
-        (_, true) => "joined",
-        _ => "caller",
-    };
-    let [inheritable, permitted, effective, bounding, ambient] =
-        seen.capabilities.map(|set| format!("{set:016x}"));
-    json!({
-        "uid": ids(standing.uids, seen.uids),
-        "gid": ids(standing.gids, seen.gids),
-        "groups": groups,
-        "capabilities": { "inheritable": inheritable, "permitted": permitted, "effective": effective,
-                          "bounding": bounding, "ambient": ambient, "over": over },
-        "no_new_privs": seen.no_new_privs,
-        "securebits": Securebits(seen.securebits).names(),
-        "seccomp": if seen.is_filtered { "filtered" } else { "none" },
-    })
-}
-
 pub fn ended(plan: &Plan, launched: &Launched, end: &End) -> String {
     let (code, signal, core) = match end.way {
         Way::Exited(code) => (json!(code), Value::Null, false),
@@ -207,6 +179,9 @@ pub fn ended(plan: &Plan, launched: &Launched, end: &End) -> String {
         "exit_code": code,
         "signal": signal,
         "core": core,
+        "system_call": end.denied.map(|denied| {
+            json!({ "number": denied.number, "name": Machine::name(denied.audit, denied.number) })
+        }),
         "ended_by": end.by.word(),
         "exit_status": end.exit_status(&plan.lifetime),
         "wall_us": end.wall.map(|wall| u64::try_from(wall.as_micros()).unwrap_or(u64::MAX)),

@@ -13,6 +13,7 @@ use crate::namespace::Kind;
 use crate::plan::lifetime::{Containment, Model};
 use crate::plan::{Groups, Lifetime, MapPlan, MapWriter, Plan};
 use crate::request::lifetime::Leftovers;
+use crate::seccomp::Machine;
 use crate::signal::Signal;
 use crate::supervise::{End, EndedBy, Way};
 
@@ -33,6 +34,13 @@ pub fn ended(plan: &Plan, end: &End) -> String {
         Way::Signaled { signal: number, core: true } => format!("ended by {}, core dumped", signal(number)),
         Way::Signaled { signal: number, core: false } => format!("ended by {}", signal(number)),
     };
+    let call = match end.denied {
+        Some(denied) => match Machine::name(denied.audit, denied.number) {
+            Some(name) => format!(" for its call of {name}"),
+            None => format!(" for its system call {}", denied.number),
+        },
+        None => String::new(),
+    };
     let why = match end.by {
         EndedBy::Itself => "",
         EndedBy::Signal => ", which was passed on to it",
@@ -41,7 +49,7 @@ pub fn ended(plan: &Plan, end: &End) -> String {
         EndedBy::Parent => ", for seclude's caller had ended",
     };
     let after = end.wall.map(|wall| format!(" after {}", time(wall))).unwrap_or_default();
-    format!("seclude: {name}: {way}{after}{why}\n")
+    format!("seclude: {name}: {way}{call}{after}{why}\n")
 }
 
 pub fn leftovers_word(how: Leftovers) -> &'static str {

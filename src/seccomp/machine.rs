@@ -65,6 +65,12 @@ impl Machine {
             }
     }
 
+    /// The name of a system call, by its number and by whose it is in the audit system.
+    pub fn name(audit: u32, number: u32) -> Option<&'static str> {
+        let machine = Machine::ALL.into_iter().find(|machine| machine.audit() == audit)?;
+        table!(machine, Table => Table::new(number as usize).map(|call| call.name()))
+    }
+
     /// The number of a system call.
     pub fn number(self, name: &str) -> Option<u32> {
         // The table of aarch64 has another name for it than the kernel. Source: asm-generic/unistd.h.

@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 
 use super::heed::Asked;
-use super::{End, EndedBy, Post, Way, leftovers};
+use super::{End, EndedBy, Post, Way, leftovers, log};
 use crate::failure::{Failure, Stage};
 use crate::launch::{Launched, Scope, Told};
 use crate::plan::lifetime::Containment;
@@ -250,7 +250,9 @@ impl Watch<'_, '_> {
             (false, true) => Some(sys::usage_of_children().map_err(failed)?),
             (false, false) => None,
         };
-        Ok(End { way, by, wall, usage: command.usage, tree })
+        let pid = self.launched.real_pid;
+        let denied = wall.filter(|_| self.observes).and_then(|wall| log::denied(way, pid, wall));
+        Ok(End { way, by, denied, wall, usage: command.usage, tree })
     }
 
     /// What outlives the command where no pid namespace has ended it.

@@ -156,6 +156,7 @@ fn over_a_new_user_namespace_a_plain_user_s_command_can_have_them_all() {
     let bits = json!(["noroot", "no-setuid-fixup-locked"]);
     assert_eq!(enforced("--securebits no-setuid-fixup-locked,noroot"), (bits, json!("none")));
     assert_eq!(enforced("--deny-syscall mkdir"), (json!([]), json!("filtered")));
+    assert_eq!(enforced("--deny-syscall mkdir --no-new-privs"), (json!([]), json!("at-exec")));
 }
 
 #[test]

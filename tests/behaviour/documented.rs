@@ -193,7 +193,10 @@ fn the_members_of_the_report_are_those_of_the_manual() {
         return;
     }
     let new = ["-n", "user,net", "--user", "0:0", "--groups", "7"];
-    let calls: [&[&str]; 7] = [
+    let share =
+        "--nice 19 --oom-score-adj 1000 --cpu-affinity 0 --sched batch --ioprio be:7 --rlimit core=0 true";
+    let calls: [&[&str]; 8] = [
+        &share.split(' ').collect::<Vec<_>>(),
         &["--dry-run", "-n", "net", "--persist", "net=/x", "--join", "uts=1", "--user", "7:7", "true"],
         &["--dry-run", "-n", "user", "--user", "0:0", "true"],
         &[&new[..], &["sh", "-c", "kill -TERM $$"]].concat(),

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
 
 use crate::machine::{STRANGER, call, call_as, can, scratch};
 
@@ -61,6 +64,48 @@ fn a_profile_answers_as_it_says_and_ends_who_makes_what_it_kills_for() {
             "{uid} {way}: {status:?}"
         );
     }
+}
+
+#[test]
+fn the_system_call_that_a_command_was_ended_for_is_told() {
+    if !can(&["root", "perl", "x86_64", "kernel-log"]) {
+        return;
+    }
+    let profile = file("told.json", PROFILE.as_bytes());
+    let profile = profile.to_str().expect("text");
+    let ended = |options: &[&str], command: &[&str]| {
+        let seen = call(&[options, &["--seccomp", profile], command].concat());
+        seen.err.lines().last().expect("a record").to_string()
+    };
+    let uname = ["perl", "-MPOSIX", "-e", "POSIX::uname()"];
+    // The kernel leaves out what comes too fast, and nothing is made up for it.
+    let is_logged = |pid: &Value| {
+        let log = Command::new("dmesg").output().expect("dmesg runs");
+        String::from_utf8_lossy(&log.stdout)
+            .lines()
+            .any(|line| line.contains(&format!(" pid={pid} ")) && line.contains(" sig=31 "))
+    };
+    for way in [&[][..], &["-n", "pid"], &["-n", "pid", "--as-pid1"], &["--user", "65534", "--no-new-privs"]]
+    {
+        let record: Value =
+            serde_json::from_str(&ended(&[way, &["--report", "json"]].concat(), &uname)).expect("JSON");
+        let call = json!({ "number": 63, "name": "uname" });
+        let expected = if is_logged(&record["real_pid"]) { call } else { Value::Null };
+        assert_eq!(
+            (&record["signal"]["name"], &record["system_call"]),
+            (&json!("SIGSYS"), &expected),
+            "{way:?}"
+        );
+    }
+    let line = ended(&["-v"], &uname);
+    let told = [
+        "seclude: perl: ended by SIGSYS for its call of uname after ",
+        "seclude: perl: ended by SIGSYS after ",
+    ];
+    assert!(told.iter().any(|told| line.starts_with(told)), "{line}");
+    // A signal that somebody sent is no filter's.
+    let line = ended(&["-v"], &["sh", "-c", "kill -SYS $$"]);
+    assert!(line.starts_with("seclude: sh: ended by SIGSYS after "), "{line}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::{Value, json};
+
 use crate::machine::live::live;
 use crate::machine::{STRANGER, call, call_as, caller, can, scratch, sh};
 
@@ -235,4 +237,21 @@ fn a_list_of_cpus_may_hold_what_the_caller_has_not() {
     }
     let seen = caller(&format!(r#"taskset -c {first} "$0" -q --cpu-affinity {last} sh -c '{script}'"#));
     assert_eq!(seen.seen(), (Some(0), format!("{last}\n").as_str(), ""));
+}
+
+#[test]
+fn the_report_tells_the_share_that_was_read_back() {
+    let share = |options: &str| {
+        let words: Vec<&str> =
+            ["--report", "json"].into_iter().chain(options.split_whitespace()).chain(["true"]).collect();
+        let seen = call(&words);
+        let started: Value = serde_json::from_str(seen.err.lines().next().expect("a record")).expect("JSON");
+        started["enforced"]["share"].clone()
+    };
+    assert_eq!(share(""), json!({ "limits": {} }));
+    let options = "--rlimit nofile=64:128 --rlimit core=0 --nice 19 --oom-score-adj 1000 --cpu-affinity 0 \
+                   --sched batch --ioprio be:7";
+    let expected = json!({ "limits": { "nofile": { "soft": 64, "hard": 128 }, "core": { "soft": 0, "hard": 0 } },
+        "nice": 19, "oom_score_adj": 1000, "cpu_affinity": "0", "sched": "batch", "ioprio": "be:7" });
+    assert_eq!(share(options), expected);
 }

@@ -11,8 +11,9 @@ use super::is_root;
 /// What a machine can, beside programs: `root` (in the initial user namespace), `plain` (whoever runs the tests is not root),
 /// `resource` (beyond hard limits), `favour` (a niceness below 0 and real-time scheduling), `userns` (whoever runs the tests can
 /// make user namespaces), `subids` (whoever runs the tests has grants and the helpers), `release` (the build is one), `x86_64`,
-/// `libseccomp` (the C library is there), `seccomp.json` (so is the default profile of containers).
-const WORDS: [&str; 10] = [
+/// `libseccomp` (the C library is there), `seccomp.json` (so is the default profile of containers), `kernel-log`
+/// (the kernel tells in its log which system call a filter has killed for, and root reads it).
+const WORDS: [&str; 11] = [
     "root",
     "plain",
     "resource",
@@ -23,6 +24,7 @@ const WORDS: [&str; 10] = [
     "x86_64",
     "libseccomp",
     "seccomp.json",
+    "kernel-log",
 ];
 /// The programs that the tests ask for.
 const PROGRAMS: [&str; 16] = [
@@ -91,6 +93,12 @@ fn has(word: &str) -> bool {
             let mapped = "unshare -U --map-users=auto --map-groups=auto true 2>/dev/null";
             program("newuidmap")
                 && Command::new("sh").args(["-c", mapped]).status().is_ok_and(|s| s.success())
+        }
+        "kernel-log" => {
+            let told =
+                "[ $(readlink /proc/self/ns/pid) = 'pid:[4026531836]' ] && ! pgrep -x auditd >/dev/null &&
+                grep -q kill_process /proc/sys/kernel/seccomp/actions_logged && dmesg | grep -q audit:";
+            Command::new("sh").args(["-c", told]).output().is_ok_and(|out| out.status.success())
         }
         "release" => !cfg!(debug_assertions),
         "x86_64" => cfg!(target_arch = "x86_64"),
