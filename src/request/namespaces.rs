@@ -14,7 +14,7 @@ use crate::namespace::{Kind, Kinds};
 options! {
     /// The options under "Namespaces and maps".
     pub struct NamespaceArgs {
-        /// New namespaces: user pid mount net uts ipc cgroup time, or all
+        /// New namespaces: user pid mount net uts ipc cgroup time, or all; abstract sockets stay shared without net
         many unshare: Kinds = "unshare" / 'n', "KIND[,KIND]...";
         /// Take kinds out of --unshare all
         many share: Kinds = "share", "KIND[,KIND]...";
