@@ -21,7 +21,8 @@ _seclude_takes_value() {
         --rlimit | --nice | --oom-score-adj | --cpu-affinity | --sched | --ioprio) ;;
         --pid-file | --timeout | --kill-after | --stop-signal | --leftovers | --status | --ok-status) ;;
         --cap-drop | --cap-add | --cap-ambient | --cap-inheritable | --cap-bounding | --securebits) ;;
-        --seccomp | --deny-syscall) ;;
+        --seccomp | --deny-syscall | --landlock | --landlock-read | --landlock-write | --landlock-exec) ;;
+        --landlock-connect | --landlock-bind | --landlock-scope) ;;
         --report | --report-to | --config | --unit | --oci) ;;
         *) return 1 ;;
     esac
@@ -144,6 +145,9 @@ _seclude_value() {
             _seclude_list "$before" "$value" "${capabilities[@]}"
             ;;
         --securebits) _seclude_list "$before" "$value" "${bits[@]}" ;;
+        --landlock-scope) _seclude_list "$before" "$value" abstract-socket signal ;;
+        --landlock) _seclude_offer "$before" "$value" best-effort ;;
+        --landlock-read | --landlock-write | --landlock-exec) _seclude_files "$before" -f "$value" ;;
         --map | --map-uid | --map-gid) _seclude_offer "$before" "$value" self auto all ;;
         --setgroups) _seclude_offer "$before" "$value" deny ;;
         --stop-signal) _seclude_offer "$before" "$value" "${signals[@]}" ;;
@@ -331,7 +335,8 @@ _seclude() {
                     --unset-env --keep-env -C --chdir --umask --argv0 -n --unshare --share --join --persist \
                     --map-uid --map-gid --map --setgroups --hostname --domainname --time-offset --propagation \
                     --mount-proc -R --root --cap-drop --cap-add --cap-ambient --cap-inheritable --cap-bounding \
-                    --securebits --no-userns --seccomp --deny-syscall --no-new-privs --rlimit --nice --oom-score-adj --cpu-affinity --sched --ioprio \
+                    --securebits --no-userns --seccomp --deny-syscall --landlock-read --landlock-write --landlock-exec --landlock-connect \
+                    --landlock-bind --landlock-scope --landlock --no-new-privs --rlimit --nice --oom-score-adj --cpu-affinity --sched --ioprio \
                     --as-pid1 --exec --daemon --pid-file --timeout --kill-after \
                     --stop-signal --die-with-parent --leftovers --new-session --keep-fd --status --ok-status -q --quiet -v --verbose --report --report-to \
                     --dry-run --doctor --config --unit --oci

@@ -24,6 +24,7 @@ function __seclude_command_at
                 --propagation --root --pid-file --timeout --kill-after --stop-signal --leftovers --keep-fd \
                 --status --ok-status --report --report-to --config --unit --oci \
                 --cap-drop --cap-add --cap-ambient --cap-inheritable --cap-bounding --securebits --seccomp --deny-syscall \
+                --landlock --landlock-read --landlock-write --landlock-exec --landlock-connect --landlock-bind --landlock-scope \
                 --rlimit --nice --oom-score-adj --cpu-affinity --sched --ioprio
                 set skip 1
             case '--*'
@@ -100,6 +101,10 @@ end
 function __seclude_securebits
     printf '%s\n' noroot noroot-locked no-setuid-fixup no-setuid-fixup-locked keep-caps-locked \
         no-cap-ambient-raise no-cap-ambient-raise-locked | __seclude_after_comma
+end
+
+function __seclude_landlock_scope
+    printf '%s\n' abstract-socket signal | __seclude_after_comma
 end
 
 function __seclude_unshare
@@ -216,6 +221,13 @@ complete -c seclude -n __seclude_no_command -l securebits -x -a '(__seclude_secu
 complete -c seclude -n __seclude_no_command -l no-userns -d 'No user namespaces of its own making'
 complete -c seclude -n __seclude_no_command -l seccomp -r -F -d 'Filter system calls'
 complete -c seclude -n __seclude_no_command -l deny-syscall -x -d 'Answer these with EPERM'
+complete -c seclude -n __seclude_no_command -l landlock-read -r -F -d 'Read nowhere but there'
+complete -c seclude -n __seclude_no_command -l landlock-write -r -F -d 'Write nowhere but there'
+complete -c seclude -n __seclude_no_command -l landlock-exec -r -F -d 'Execute nowhere but there'
+complete -c seclude -n __seclude_no_command -l landlock-connect -x -d 'Connect to no other TCP port'
+complete -c seclude -n __seclude_no_command -l landlock-bind -x -d 'Bind no other TCP port'
+complete -c seclude -n __seclude_no_command -l landlock-scope -x -a '(__seclude_landlock_scope)' -d 'Cut it off from what is outside'
+complete -c seclude -n __seclude_no_command -l landlock -x -a best-effort -d 'Go without what the kernel lacks'
 complete -c seclude -n __seclude_no_command -l no-new-privs -d 'No program gains privilege from its file'
 complete -c seclude -n __seclude_no_command -l rlimit -x -a '(__seclude_rlimit)' -d 'A resource limit'
 complete -c seclude -n __seclude_no_command -l nice -x -d 'The niceness, from -20 to 19'

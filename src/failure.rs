@@ -75,6 +75,7 @@ stages! {
     Capabilities "capabilities" "the capability sets are set",
     Seccomp "seccomp" "the command's system calls are filtered",
     NoNewPrivs "no-new-privs" "no_new_privs is set",
+    Landlock "landlock" "what the command may reach is restricted by Landlock",
     DeathSignal "death-signal" "the parent-death signal is set",
     Descriptors "descriptors" "descriptors from 3 up are closed",
     Limits "limits" "hard limits are raised before privilege is left behind, and the limits are set last",

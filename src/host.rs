@@ -92,6 +92,8 @@ pub struct Host {
     pub seccomp: Vec<u8>,
     /// The kernel's version and patch level; only where a filter is asked for.
     pub kernel: (u32, u32),
+    /// The ABI of the kernel's Landlock, 0 where it has none; only where its rules are asked for.
+    pub landlock_abi: i32,
     /// Whether there is a terminal that the command could type into; only where its privileges may differ.
     pub has_terminal: bool,
     /// Whether the kernel lets every process type into its own terminal (dev.tty.legacy_tiocsti).
@@ -166,13 +168,8 @@ impl Host {
         let signal_mask =
             sys::mask().map_err(|errno| Failure::errno(Stage::Probe, "read", "the signal mask", errno))?;
         let lifetime = &request.lifetime;
-        let seccomp = request
-            .privilege
-            .seccomp
-            .as_ref()
-            .map(|path| filter::whole(path))
-            .transpose()?
-            .unwrap_or_default();
+        let seccomp = request.privilege.seccomp.as_deref().map(filter::whole);
+        let seccomp = seccomp.transpose()?.unwrap_or_default();
         let has_terminal = request.changes_privilege() && has_terminal();
         Ok(Host {
             uids,
@@ -193,6 +190,7 @@ impl Host {
             parent: if lifetime.die_with_parent { unistd::getppid().as_raw() } else { 0 },
             seccomp,
             kernel: if request.privilege.filters() { filter::kernel() } else { (0, 0) },
+            landlock_abi: if request.privilege.landlocks() { sys::landlock_abi() } else { 0 },
             has_terminal,
             lets_type: has_terminal && lets_type(),
             leads_terminal: asks(Kind::Pid) && leads_terminal(),

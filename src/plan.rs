@@ -4,6 +4,7 @@ mod chosen;
 mod environment;
 mod filters;
 mod identity;
+pub mod landlock;
 pub mod lifetime;
 mod limits;
 mod maps;
@@ -243,6 +244,7 @@ fn steps(
         steps.push(Step::NoNewPrivs);
         steps.extend(typing);
     }
+    steps.extend(landlock::decide(request, host)?);
     if lifetime.dies_by_signal(layout) {
         steps.push(Step::DeathSignal);
     }

@@ -49,6 +49,14 @@ pub fn hard_limit(resource: usize) -> Option<u64> {
     unsafe { call!(SYS_prlimit64, own, resource, none, found.as_mut_ptr()) }.ok().map(|_| found[1])
 }
 
+/// The ABI of the kernel's Landlock; 0 where it has none, or it was not enabled at boot. Source: landlock_create_ruleset(2).
+pub fn landlock_abi() -> i32 {
+    const VERSION: usize = 1;
+    let (none, size) = (std::ptr::null::<u64>(), 0);
+    // SAFETY: numbers, and a null pointer that nobody looks at.
+    unsafe { call!(SYS_landlock_create_ruleset, none, size, VERSION) }.map_or(0, |abi| abi as i32)
+}
+
 /// Stops this process, or its whole group, as a terminal's SIGTSTP would, and returns once it is continued: true. It is
 /// false, and at once, where nobody could continue it.
 ///

@@ -184,7 +184,8 @@ fn each_completion_has_every_kind_and_every_value() {
         for arg in options() {
             for value in arg.get_possible_values().iter().filter(|_| arg.get_action().takes_values()) {
                 let name = value.get_name();
-                assert!(words.contains(name), "{file} does not know {name} of --{}", arg.get_id());
+                let is_known = words.contains(name) || name.contains('-') && text.contains(name);
+                assert!(is_known, "{file} does not know {name} of --{}", arg.get_id());
             }
         }
     }

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod credentials;
 pub mod descriptors;
 pub mod exec;
+pub mod landlock;
 pub mod limits;
 mod place;
 pub mod voice;

@@ -20,6 +20,7 @@ use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 use rustix::thread::no_new_privs;
 
 use super::child::exec::{NO_INTERPRETER, UNSEARCHABLE};
+use super::child::landlock::ERRNO_BITS;
 use super::proc::read_whole;
 use crate::failure::{Cause, Failure, Stage, shown};
 use crate::idmap::IdMap;
@@ -175,6 +176,13 @@ pub fn step(step: &Step, errno: i32, plan: &Plan) -> Failure {
     if let Step::Ration(ration) = step {
         return limits::ration(ration, errno);
     }
+    if let Step::Landlock(ruleset) = step
+        && let Some(rule) = ruleset.paths.get((errno >> ERRNO_BITS).wrapping_sub(1) as usize)
+    {
+        let errno = Errno::from_raw(errno & ((1 << ERRNO_BITS) - 1));
+        let path = shown(OsStr::from_bytes(rule.path.to_bytes()));
+        return Failure::errno(step.stage(), "make a rule for", path, errno);
+    }
     let (verb, object) = step.words();
     if errno == 0 {
         let rule = match step {
@@ -231,6 +239,12 @@ pub fn exec(errno: i32, detail: u32, plan: &Plan) -> Failure {
             None => because("the interpreter that it names was not found".to_string()),
         };
     }
+    let failure = match errno {
+        Errno::EACCES if landlocks_exec(plan) => failure
+            .hint("--landlock-exec has to cover the command, its loader, and the interpreter of a script"),
+        _ => failure,
+    };
+    let because = |text: String| Failure { cause: Cause::Because(errno, text), ..failure.clone() };
     match errno {
         Errno::ENOENT if !plan.exec.is_path => {
             let failure = because("no directory of PATH has it".to_string());
@@ -248,6 +262,11 @@ pub fn exec(errno: i32, detail: u32, plan: &Plan) -> Failure {
         }
         _ => failure,
     }
+}
+
+/// Whether Landlock restricts what may be executed.
+fn landlocks_exec(plan: &Plan) -> bool {
+    plan.steps.iter().any(|step| matches!(step, Step::Landlock(ruleset) if ruleset.restricts_exec()))
 }
 
 /// What a script's first line names.

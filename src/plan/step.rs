@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 use std::os::unix::ffi::OsStrExt;
 
 use super::Ration;
+use super::landlock::Ruleset;
 use crate::capability::Capabilities;
 use crate::failure::{Stage, shown};
 use crate::namespace::{Kind, Kinds};
@@ -74,6 +75,8 @@ pub enum Step {
     /// User id 0 can't be taken back.
     Irrevocable,
     NoNewPrivs,
+    /// The command reaches no more than the rules say.
+    Landlock(Ruleset),
     /// System calls are filtered from now on. `readable`: whether it lets be read that it is in force.
     Filter {
         program: Program,
@@ -126,6 +129,7 @@ impl Step {
             Step::Uid(_) | Step::Irrevocable => Stage::Uid,
             Step::KeepCapabilities | Step::Capabilities(_) => Stage::Capabilities,
             Step::NoNewPrivs => Stage::NoNewPrivs,
+            Step::Landlock(_) => Stage::Landlock,
             Step::Filter { .. } => Stage::Seccomp,
             Step::DeathSignal => Stage::DeathSignal,
             Step::Descriptors(_) => Stage::Descriptors,
@@ -183,6 +187,7 @@ impl Step {
             ),
             Step::Irrevocable => ("make sure", "that uid 0 can't be taken back".to_string()),
             Step::NoNewPrivs => ("set", "no_new_privs".to_string()),
+            Step::Landlock(ruleset) => ("restrict", landlocked(ruleset)),
             Step::Filter { program, .. } => {
                 ("filter", format!("system calls by {} instructions", program.instructions.len()))
             }
@@ -206,6 +211,15 @@ pub fn propagation_word(how: Propagation) -> &'static str {
         Propagation::Slave => "slave",
         Propagation::Shared => "shared",
         Propagation::Unchanged => "unchanged",
+    }
+}
+
+fn landlocked(ruleset: &Ruleset) -> String {
+    let rules = ruleset.paths.len() + ruleset.ports.len();
+    let with = format!("the command by Landlock, ABI {}, with {rules} rules", ruleset.abi);
+    match ruleset.unenforced.is_empty() {
+        true => with,
+        false => format!("{with}, but not {}", ruleset.unenforced.join(", ")),
     }
 }
 

@@ -1,10 +1,12 @@
 //! What may be asked of the command's privilege, and of its share of the machine. Syntax only.
 
+pub mod landlock;
 pub mod limits;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use self::landlock::{Lacking, Scoped, Scopes, port};
 use super::option::options;
 use crate::capability::{CapList, CapSet};
 use limits::{Cpus, IoPriority, Limit, Scheduling, niceness, oom_score_adj};
@@ -33,6 +35,20 @@ options! {
         one seccomp: PathBuf = "seccomp", "FILE";
         /// Answer these system calls with EPERM; repeatable
         many deny_syscall: CallList = "deny-syscall", "NAME[,NAME]...";
+        /// Let it read files and list directories nowhere but there and beneath; repeatable
+        many landlock_read: PathBuf = "landlock-read", "PATH";
+        /// Let it change files and directories nowhere but there and beneath; repeatable
+        many landlock_write: PathBuf = "landlock-write", "PATH";
+        /// Let it execute files nowhere but there and beneath; repeatable
+        many landlock_exec: PathBuf = "landlock-exec", "PATH";
+        /// Let it connect to no other TCP port; repeatable
+        many(port) landlock_connect: u16 = "landlock-connect", "PORT";
+        /// Let it bind no other TCP port; repeatable
+        many(port) landlock_bind: u16 = "landlock-bind", "PORT";
+        /// Cut it off from abstract sockets or processes outside: abstract-socket, signal; repeatable
+        many landlock_scope: Scopes = "landlock-scope", "SCOPE[,SCOPE]...";
+        /// Go without what this kernel's Landlock lacks, and report it
+        one landlock: Lacking = "landlock", "best-effort";
         /// No program that the command executes gains privilege from it
         flag no_new_privs = "no-new-privs";
         /// A resource limit: nofile=1024:4096, core=0, as=2G, cpu=unlimited
@@ -74,6 +90,22 @@ impl PrivilegeArgs {
     /// Whether system calls are filtered.
     pub fn filters(&self) -> bool {
         self.seccomp.is_some() || !self.deny_syscall.is_empty()
+    }
+
+    /// Whether there are rules of Landlock.
+    pub fn landlocks(&self) -> bool {
+        let ports = [&self.landlock_connect, &self.landlock_bind];
+        let scopes = self.landlock_scope.iter().any(|scopes| !scopes.0.is_empty());
+        self.landlocks_paths() || scopes || ports.iter().any(|ports| !ports.is_empty())
+    }
+
+    pub fn landlocks_paths(&self) -> bool {
+        let paths = [&self.landlock_read, &self.landlock_write, &self.landlock_exec];
+        paths.iter().any(|paths| !paths.is_empty())
+    }
+
+    pub fn landlock_scopes(&self, scope: Scoped) -> bool {
+        self.landlock_scope.iter().any(|scopes| scopes.0.contains(&scope))
     }
 
     /// Whether anything is said of the sets, or touches them.

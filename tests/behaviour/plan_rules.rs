@@ -42,6 +42,7 @@ pub fn plain() -> Host {
         parent: 999,
         seccomp: Vec::new(),
         kernel: (0, 0),
+        landlock_abi: 0,
         has_terminal: false,
         lets_type: false,
         leads_terminal: false,

@@ -10,6 +10,7 @@ use super::super::image::Image;
 use super::answer::expect;
 use super::credentials::{bound, filter, no_typing, prctl, set_capabilities, set_groups, three};
 use super::descriptors::close_all_but;
+use super::landlock::restrict;
 use super::limits::{self, Whose};
 use super::place::{
     chdir, enter, identity, identity_at, identity_of, inside_root, loopback, mount, no_user_namespaces,
@@ -215,6 +216,7 @@ impl Walk {
                     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
                     expect(prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0)? == 1)
                 }
+                Step::Landlock(ruleset) => restrict(ruleset),
                 Step::Filter { program, readable } => filter(program, *readable),
                 Step::DeathSignal => {
                     let mut found: c_int = 0;

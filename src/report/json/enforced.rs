@@ -28,7 +28,7 @@ pub(super) fn enforced(plan: &Plan, standing: &Standing, seen: &Observed) -> Val
     };
     let [inheritable, permitted, effective, bounding, ambient] =
         seen.capabilities.map(|set| format!("{set:016x}"));
-    json!({
+    let mut enforced = json!({
         "uid": ids(standing.uids, seen.uids),
         "gid": ids(standing.gids, seen.gids),
         "groups": groups,
@@ -42,7 +42,15 @@ pub(super) fn enforced(plan: &Plan, standing: &Standing, seen: &Observed) -> Val
             _ => "none",
         },
         "share": share(plan),
-    })
+    });
+    let landlock = plan.steps.iter().find_map(|step| match step {
+        Step::Landlock(ruleset) => Some(json!({ "abi": ruleset.abi, "unenforced": ruleset.unenforced })),
+        _ => None,
+    });
+    if let (Some(enforced), Some(landlock)) = (enforced.as_object_mut(), landlock) {
+        enforced.insert("landlock".to_string(), landlock);
+    }
+    enforced
 }
 
 /// The command's share of the machine, as far as it was asked for: each step has read back what it had set.
