@@ -73,6 +73,13 @@ const CASES: &[Case] = &[
     (&[], "-v --umask 027 --no-new-privs --clear-env --env A=b --argv0 x /bin/true", Ok(0)),
     (&[], "--chdir / /bin/true", Ok(0)),
     (
+        &["landlock"],
+        "--no-new-privs --landlock-read / --landlock-write /dev/null --landlock-connect 1 --landlock-scope signal /bin/true",
+        Ok(0),
+    ),
+    (&["landlock"], "--no-new-privs --landlock-read /proc/none /bin/true", Err(Stage::Landlock)),
+    (&["landlock"], "--no-new-privs --landlock-exec /proc /bin/true", Err(Stage::Exec)),
+    (
         &[],
         "--nice 19 --oom-score-adj 900 --cpu-affinity 0 --sched idle --ioprio be:7 --rlimit core=0 /bin/true",
         Ok(0),

@@ -25,6 +25,8 @@ mod helpers;
 mod identity;
 mod init;
 mod kept;
+mod landlock;
+mod landlock_plan;
 mod launch;
 mod leftovers;
 mod limits;

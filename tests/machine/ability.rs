@@ -11,9 +11,9 @@ use super::is_root;
 /// What a machine can, beside programs: `root` (in the initial user namespace), `plain` (whoever runs the tests is not root),
 /// `resource` (beyond hard limits), `favour` (a niceness below 0 and real-time scheduling), `userns` (whoever runs the tests can
 /// make user namespaces), `subids` (whoever runs the tests has grants and the helpers), `release` (the build is one), `x86_64`,
-/// `libseccomp` (the C library is there), `seccomp.json` (so is the default profile of containers), `kernel-log`
-/// (the kernel tells in its log which system call a filter has killed for, and root reads it).
-const WORDS: [&str; 11] = [
+/// `landlock` (the kernel has its ABI 6), `libseccomp` (the C library is there), `seccomp.json` (so is the default profile of
+/// containers), `kernel-log` (the kernel tells in its log which system call a filter has killed for, and root reads it).
+const WORDS: [&str; 12] = [
     "root",
     "plain",
     "resource",
@@ -22,6 +22,7 @@ const WORDS: [&str; 11] = [
     "subids",
     "release",
     "x86_64",
+    "landlock",
     "libseccomp",
     "seccomp.json",
     "kernel-log",
@@ -102,6 +103,7 @@ fn has(word: &str) -> bool {
         }
         "release" => !cfg!(debug_assertions),
         "x86_64" => cfg!(target_arch = "x86_64"),
+        "landlock" => seclude::sys::landlock_abi() >= 6,
         "libseccomp" => {
             let listed = "PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q 'libseccomp[.]so[.]2 '";
             Command::new("sh").args(["-c", listed]).status().is_ok_and(|s| s.success())
