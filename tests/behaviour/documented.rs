@@ -195,12 +195,13 @@ fn the_members_of_the_report_are_those_of_the_manual() {
     let new = ["-n", "user,net", "--user", "0:0", "--groups", "7"];
     let share =
         "--nice 19 --oom-score-adj 1000 --cpu-affinity 0 --sched batch --ioprio be:7 --rlimit core=0 true";
-    let calls: [&[&str]; 8] = [
+    let calls: [&[&str]; 9] = [
         &share.split(' ').collect::<Vec<_>>(),
         &["--dry-run", "-n", "net", "--persist", "net=/x", "--join", "uts=1", "--user", "7:7", "true"],
         &["--dry-run", "-n", "user", "--user", "0:0", "true"],
         &[&new[..], &["sh", "-c", "kill -TERM $$"]].concat(),
         &[&new[..], &["true"]].concat(),
+        &["--no-new-privs", "--landlock-scope", "signal", "--landlock", "best-effort", "true"],
         &["/nope"],
         &["-n", "user", "--hostname", "x", "true"],
         &["--doctor", "-n", "user", "-C", "/nope"],

@@ -81,4 +81,5 @@ names! {
     SYS_setsockopt SYS_sigaltstack SYS_signalfd4 SYS_socketpair SYS_statfs SYS_statx SYS_umask SYS_unshare
     SYS_getpriority SYS_ioprio_get SYS_ioprio_set SYS_sched_getparam SYS_sched_getscheduler SYS_sched_setscheduler SYS_setpriority
     SYS_pidfd_send_signal SYS_prlimit64 SYS_sched_getaffinity SYS_waitid SYS_write
+    SYS_fstat SYS_landlock_add_rule SYS_landlock_create_ruleset SYS_landlock_restrict_self
 }

@@ -64,6 +64,18 @@ const SHARE_FROM_OUTSIDE: Scenario = Scenario {
         "core=0:9",
     ],
 };
+const LANDLOCKED: Scenario = Scenario {
+    needs: &["landlock"],
+    options: &[
+        "--no-new-privs",
+        "--landlock-read",
+        "/",
+        "--landlock-connect",
+        "443",
+        "--landlock-scope",
+        "signal",
+    ],
+};
 /// Quiet, it is let go before its steps, and nobody hears of it again; the kernel ends it with its launcher.
 const TIED: Scenario = Scenario { needs: &[], options: &["-q", "--die-with-parent"] };
 const TIED_USER: Scenario =
@@ -71,7 +83,7 @@ const TIED_USER: Scenario =
 const ALONE: Scenario =
     Scenario { needs: &["userns"], options: &["-q", "-n", "user,pid", "--user", "0:0", "--as-pid1"] };
 const HEARD: Scenario = Scenario { needs: &[], options: &["--die-with-parent"] };
-const ALL: [Scenario; 6] = [PLAIN, CREDENTIALS, NAMESPACES, CARRIED, SHARE, SHARE_FROM_OUTSIDE];
+const ALL: [Scenario; 7] = [PLAIN, CREDENTIALS, NAMESPACES, CARRIED, SHARE, SHARE_FROM_OUTSIDE, LANDLOCKED];
 
 impl Scenario {
     fn run(&self, strike: Option<Strike>) -> Trace {
@@ -239,6 +251,8 @@ each! {
     a_share_of_the_machine_is_refused_or_whole_if_any_call_gives_eio SHARE EIO;
     a_share_from_outside_is_refused_or_whole_if_any_call_gives_eperm SHARE_FROM_OUTSIDE EPERM;
     a_share_from_outside_is_refused_or_whole_if_any_call_gives_enosys SHARE_FROM_OUTSIDE ENOSYS;
+    a_restricted_launch_is_refused_or_whole_if_any_call_gives_eperm LANDLOCKED EPERM;
+    a_restricted_launch_is_refused_or_whole_if_any_call_gives_enosys LANDLOCKED ENOSYS;
     a_second_clone_is_refused_or_whole_if_any_call_gives_eperm CARRIED EPERM;
     a_second_clone_is_refused_or_whole_if_any_call_gives_enomem CARRIED ENOMEM;
     a_second_clone_is_refused_or_whole_if_any_call_gives_enosys CARRIED ENOSYS;
