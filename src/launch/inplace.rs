@@ -83,9 +83,9 @@ fn run(
     Err(explain::exec(errno, detail, plan))
 }
 
-/// Whether a step would hinder the telling: a limit is of memory, of files, of what is written to them; a ruleset of files.
+/// Whether a step would hinder the telling: a limit is of memory, of files, of what is written to them.
 fn hinders(step: &Step) -> bool {
-    matches!(step, Step::Ration(Ration::Limit(_)) | Step::Landlock(_))
+    matches!(step, Step::Ration(Ration::Limit(_)))
 }
 
 /// Enters a new user namespace with its maps. One's own ids one maps from inside; any other take somebody who stays
