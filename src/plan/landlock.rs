@@ -27,6 +27,8 @@ pub struct Ruleset {
     pub scoped: u64,
     pub paths: Vec<PathRule>,
     pub ports: Vec<PortRule>,
+    /// What was asked for and the kernel has, in its rights' names.
+    pub enforced: Vec<&'static str>,
     /// What was asked for and the kernel lacks.
     pub unenforced: Vec<&'static str>,
 }
@@ -88,8 +90,8 @@ pub(super) fn decide(request: &Request, host: &Host) -> Result<Option<Step>, Fai
     if !asked.no_new_privs {
         return Err(refuse(command, "that takes no_new_privs").hint("add --no-new-privs"));
     }
-    let lacking: Vec<Right> =
-        rights(asked).into_iter().filter(|right| right.since > host.landlock_abi).collect();
+    let (had, lacking): (Vec<Right>, Vec<Right>) =
+        rights(asked).into_iter().partition(|right| right.since <= host.landlock_abi);
     if !lacking.is_empty() && asked.landlock != Some(Lacking::BestEffort) {
         let hint = "--landlock best-effort goes without what the kernel lacks, and reports it";
         return Err(match host.landlock_abi {
@@ -105,6 +107,7 @@ pub(super) fn decide(request: &Request, host: &Host) -> Result<Option<Step>, Fai
     }
     let mut ruleset = ruleset(asked, ABI::from(host.landlock_abi.min(WHOLE as i32)))?;
     ruleset.abi = host.landlock_abi;
+    ruleset.enforced = had.iter().map(|right| right.name).collect();
     ruleset.unenforced = lacking.iter().map(|right| right.name).collect();
     Ok(Some(Step::Landlock(ruleset)))
 }

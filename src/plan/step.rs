@@ -215,11 +215,10 @@ pub fn propagation_word(how: Propagation) -> &'static str {
 }
 
 fn landlocked(ruleset: &Ruleset) -> String {
-    let rules = ruleset.paths.len() + ruleset.ports.len();
-    let with = format!("the command by Landlock, ABI {}, with {rules} rules", ruleset.abi);
-    match ruleset.unenforced.is_empty() {
-        true => with,
-        false => format!("{with}, but not {}", ruleset.unenforced.join(", ")),
+    let list = |names: &[&str]| if names.is_empty() { "nothing".to_string() } else { names.join(", ") };
+    match ruleset.unenforced.as_slice() {
+        [] => format!("{} by Landlock", list(&ruleset.enforced)),
+        lacking => format!("{} by Landlock: the kernel lacks {}", list(&ruleset.enforced), list(lacking)),
     }
 }
 

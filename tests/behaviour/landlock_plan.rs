@@ -147,6 +147,18 @@ fn what_the_kernel_lacks_is_refused_by_its_name() {
 }
 
 #[test]
+fn the_step_says_what_it_restricts_and_what_not() {
+    let said = |abi, options: &str| {
+        let ruleset = decided(abi, &format!("--no-new-privs --landlock best-effort {options}")).unwrap();
+        Step::Landlock(ruleset).to_string()
+    };
+    let options = "--landlock-exec / --landlock-scope signal";
+    assert_eq!(said(6, options), "restrict exec, refer, signal by Landlock");
+    assert_eq!(said(2, options), "restrict exec, refer by Landlock: the kernel lacks signal");
+    assert_eq!(said(0, options), "restrict nothing by Landlock: the kernel lacks exec, refer, signal");
+}
+
+#[test]
 fn it_takes_no_new_privs_and_a_rule() {
     assert_eq!(
         decided(7, "--landlock-read /"),
