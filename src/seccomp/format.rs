@@ -35,6 +35,8 @@ const ARCHITECTURES: [&str; 20] = [
     "x32",
     "x86",
 ];
+/// What Docker's own profile of 20.10 calls mipsel64n32.
+const MISWRITTEN: &str = "mips3l64n32";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -214,7 +216,9 @@ fn circumstances(filter: Filter) -> Result<Circumstances, String> {
         capabilities |= known.bitmask();
     }
     let architectures = filter.arches.unwrap_or_default();
-    if let Some(other) = architectures.iter().find(|name| !ARCHITECTURES.contains(&name.as_str())) {
+    if let Some(other) =
+        architectures.iter().find(|name| *name != MISWRITTEN && !ARCHITECTURES.contains(&name.as_str()))
+    {
         return Err(format!("{} is no architecture: {}", shown(other), ARCHITECTURES.join(", ")));
     }
     let kernel = filter.min_kernel.filter(|text| !text.is_empty());

@@ -29,11 +29,14 @@ const TICK: Duration = Duration::from_millis(10);
 /// The first pid namespace, whose pids the log has. Source: linux/proc_ns.h.
 const FIRST_PID_NAMESPACE: u64 = 0xeffffffc;
 
-/// What the process with this pid, which lived for `wall`, was ended by SIGSYS for. None where the log is not ours to
+/// What the process with this pid, which was `started` then or later, was ended by SIGSYS for. None where the log is not ours to
 /// read, or another program reads the audit records.
-pub(super) fn denied(way: Way, pid: i32, wall: Duration) -> Option<Denied> {
+pub(super) fn denied(way: Way, pid: i32, started: Instant) -> Option<Denied> {
     let Way::Signaled { signal: libc::SIGSYS, .. } = way else { return None };
-    let since = SystemTime::now().checked_sub(wall + TICK)?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let since = SystemTime::now()
+        .checked_sub(started.elapsed() + TICK)?
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .ok()?;
     if std::fs::metadata("/proc/self/ns/pid").ok()?.ino() != FIRST_PID_NAMESPACE {
         return None;
     }

@@ -251,7 +251,8 @@ impl Watch<'_, '_> {
             (false, false) => None,
         };
         let pid = self.launched.real_pid;
-        let denied = wall.filter(|_| self.observes).and_then(|wall| log::denied(way, pid, wall));
+        let started = self.launched.started.filter(|_| self.observes);
+        let denied = started.and_then(|started| log::denied(way, pid, started));
         Ok(End { way, by, denied, wall, usage: command.usage, tree })
     }
 

@@ -108,7 +108,12 @@ fn has(word: &str) -> bool {
             let listed = "PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q 'libseccomp[.]so[.]2 '";
             Command::new("sh").args(["-c", listed]).status().is_ok_and(|s| s.success())
         }
-        "seccomp.json" => Path::new("/usr/share/containers/seccomp.json").is_file(),
+        "seccomp.json" => [
+            "/usr/share/containers/seccomp.json",
+            "/usr/share/gocode/src/github.com/docker/docker/profiles/seccomp/default.json",
+        ]
+        .iter()
+        .all(|path| Path::new(path).is_file()),
         name => program(name),
     }
 }

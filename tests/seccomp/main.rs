@@ -15,8 +15,12 @@ use machine::{can, skipped};
 use oracle::{Compared, Library, OPS, Told};
 use verdict::{Call, Line, fault, verdict};
 
-/// The default profile of Podman and its kin, where the Debian package golang-github-containers-common puts it.
-const DEFAULT: &str = "/usr/share/containers/seccomp.json";
+/// The default profiles of Podman and its kin, where the Debian package golang-github-containers-common puts it, and of Docker,
+/// of golang-github-docker-docker-dev.
+const DEFAULTS: [&str; 2] = [
+    "/usr/share/containers/seccomp.json",
+    "/usr/share/gocode/src/github.com/docker/docker/profiles/seccomp/default.json",
+];
 /// The numbers of the machines in the audit system. Source: linux/audit.h.
 const AUDIT: [u32; 3] = [0xc000_003e, 0xc000_00b7, 0xc000_00f3];
 const WORDS: [&str; 3] = ["amd64", "arm64", "riscv64"];
@@ -96,10 +100,15 @@ fn calls(architecture: u32, rules: &[Told]) -> Vec<Call> {
 }
 
 #[test]
-fn the_default_profile_is_what_libseccomp_makes_of_it() {
+fn a_default_profile_is_what_libseccomp_makes_of_it() {
     let Some(library) = library().filter(|_| can(&["seccomp.json"])) else { return };
-    let text = std::fs::read_to_string(DEFAULT).expect("the package's profile");
-    let profile: Value = serde_json::from_str(&text).expect("JSON");
+    for path in DEFAULTS {
+        held(&library, &std::fs::read_to_string(path).expect("the package's profile"));
+    }
+}
+
+fn held(library: &Library, text: &str) {
+    let profile: Value = serde_json::from_str(text).expect("JSON");
     let rules = profile["syscalls"].as_array().expect("rules");
     let caps = |rule: &Value| ["includes", "excludes"].map(|kind| rule[kind]["caps"].clone());
     let caps: Vec<Value> = rules.iter().flat_map(caps).collect();
@@ -121,7 +130,7 @@ fn the_default_profile_is_what_libseccomp_makes_of_it() {
                 set.iter().map(|name| name.parse::<caps::Capability>().expect("known").bitmask()).sum();
             let (default, rules) = oracle::told(&profile, WORDS[at], set, number);
             let theirs = library.filter(AUDIT[at], default, &rules).expect("libseccomp takes it");
-            let ours = ours(&text, machine, bits);
+            let ours = ours(text, machine, bits);
             assert_eq!(apart(&ours, &theirs, calls(AUDIT[at], &rules)), None, "{machine} with {set:?}");
         }
     }
