@@ -40,8 +40,8 @@ const ROWS: &[Row] = &[
     Row {
         options: "--exec --user 65534:65534",
         privileged: true,
-        musl: Counts { calls: 77, instructions: Some(59_135) },
-        glibc: Counts { calls: 112, instructions: Some(274_304) },
+        musl: Counts { calls: 78, instructions: Some(64_580) },
+        glibc: Counts { calls: 113, instructions: Some(295_198) },
     },
     Row {
         options: "",
@@ -52,8 +52,8 @@ const ROWS: &[Row] = &[
     Row {
         options: USER_NAMESPACE,
         privileged: false,
-        musl: Counts { calls: 68, instructions: Some(76_910) },
-        glibc: Counts { calls: 103, instructions: Some(302_363) },
+        musl: Counts { calls: 68, instructions: Some(78_485) },
+        glibc: Counts { calls: 104, instructions: Some(318_503) },
     },
     Row {
         options: "--unshare user,pid,mount,uts,ipc --user 0:0 --mount-proc --as-pid1",
