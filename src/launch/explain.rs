@@ -212,6 +212,9 @@ pub fn step(step: &Step, errno: i32, plan: &Plan) -> Failure {
         ),
         (Step::NoTyping(_), _) => failure.hint("--new-session leaves it no terminal to type into"),
         (Step::NoUserns, Errno::EROFS) => failure.hint("/proc/sys is read-only here, as in many containers"),
+        (Step::Landlock(_), Errno::E2BIG) => {
+            failure.hint("the kernel takes 16 rulesets, one upon another, and the caller is under as many")
+        }
         (Step::MountProc(_), Errno::ENOENT) => failure.hint("the directory has to be there, in the new root"),
         (Step::Propagation(_), Errno::EINVAL) => failure.hint("the root is no mount point, as in a chroot"),
         (Step::Join { kind: Kind::User, .. }, Errno::EINVAL) => {

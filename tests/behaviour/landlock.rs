@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::machine::{Outcome, STRANGER, call, call_as, can, is_root, scratch};
+use crate::machine::{Outcome, STRANGER, call, call_as, can, is_root, scratch, seclude};
 
 /// The ways to the command, each with who calls: a plain user who runs the tests does so itself.
 const WAYS: [(u32, &str); 5] = [
@@ -237,4 +237,23 @@ fn a_rule_of_files_does_not_hinder_what_seclude_writes() {
     let pid = format!("{dir}/out/pid");
     let seen = call(&["-q", "--no-new-privs", "--pid-file", &pid, "--landlock-write", "/dev/null", "true"]);
     assert_eq!(seen.seen(), (Some(0), "", ""));
+}
+
+#[test]
+fn no_more_rulesets_than_the_kernel_takes_are_laid_upon_each_other() {
+    if !can(&["landlock"]) {
+        return;
+    }
+    let nested = |depth: usize| {
+        let own = seclude();
+        let words = ["-q", "--no-new-privs", "--landlock-connect", "1"];
+        let inner = [&[own.to_str().expect("text")], &words[..]].concat();
+        let words: Vec<&str> =
+            words.into_iter().chain((1..depth).flat_map(|_| inner.clone())).chain(["true"]).collect();
+        call(&words)
+    };
+    assert_eq!(nested(16).seen(), (Some(0), "", ""));
+    let err = "seclude: landlock: cannot restrict connect by Landlock: Argument list too long (E2BIG)\n\
+               seclude: hint: the kernel takes 16 rulesets, one upon another, and the caller is under as many\n";
+    assert_eq!(nested(17).seen(), (Some(125), "", err));
 }
