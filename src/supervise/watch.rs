@@ -119,20 +119,16 @@ impl Watch<'_, '_> {
             let streams = if self.lifetime.daemon { &[0, 1, 2][..] } else { &[0, 1] };
             streams.iter().filter(|fd| !kept.contains(fd)).for_each(|fd| sys::replace(*fd, &null));
         }
+        // What has brought the command on its way is not needed any more, and is taken down while that runs.
+        sys::give_back();
     }
 
     fn stay(&mut self) -> Result<End, Failure> {
-        let mut settled = !matches!(self.next, Next::Nothing);
         loop {
-            let [ended, signaled, told, orphaned] = self.look(settled)?;
+            let [ended, signaled, told, orphaned] = self.look()?;
             if ended {
                 return self.finish();
             }
-            if !settled {
-                // What has brought the command on its way is not needed any more; that of a short one goes with us.
-                sys::give_back();
-            }
-            settled = true;
             if signaled {
                 self.heed_all()?;
             }
@@ -147,9 +143,8 @@ impl Watch<'_, '_> {
         }
     }
 
-    /// Sleeps until something happens: the child's end, a signal, a word of init's, the caller's end, or the time. Until it is
-    /// settled that the command is no short one, that is at most 10 ms.
-    fn look(&self, settled: bool) -> Result<[bool; 4], Failure> {
+    /// Sleeps until something happens: the child's end, a signal, a word of init's, the caller's end, or the time.
+    fn look(&self) -> Result<[bool; 4], Failure> {
         let child = self.launched.pidfd.as_fd();
         let life = self.launched.life.as_ref().map(AsFd::as_fd).filter(|_| self.listens);
         let watched = [Some(child), Some(self.signals.as_fd()), life, self.caller];
@@ -159,7 +154,7 @@ impl Watch<'_, '_> {
             PollFd::new(fd.unwrap_or(child), events)
         });
         loop {
-            match poll(&mut fds, if settled { self.patience() } else { PollTimeout::from(10u8) }) {
+            match poll(&mut fds, self.patience()) {
                 Err(Errno::EINTR) => continue,
                 answer => answer.map_err(failed)?,
             };
@@ -255,8 +250,9 @@ impl Watch<'_, '_> {
             (false, true) => Some(sys::usage_of_children().map_err(failed)?),
             (false, false) => None,
         };
+        let pid = self.launched.real_pid;
         let started = self.launched.started.filter(|_| self.observes);
-        let denied = started.and_then(|started| log::denied(way, self.launched.real_pid, started));
+        let denied = started.and_then(|started| log::denied(way, pid, started));
         Ok(End { way, by, denied, wall, usage: command.usage, tree })
     }
 
