@@ -52,7 +52,7 @@ pub(super) fn denied(way: Way, pid: i32, started: Instant) -> Option<Denied> {
             // What was not read in time is overwritten.
             Err(Errno::EPIPE) => continue,
             Err(Errno::EAGAIN) => {
-                let left = end.saturating_duration_since(Instant::now()).as_millis() as u8;
+                let left = end.saturating_duration_since(Instant::now()).as_millis() as u16;
                 let _ = poll(&mut [PollFd::new(log.as_fd(), PollFlags::POLLIN)], PollTimeout::from(left));
             }
             Err(_) => return None,
@@ -70,8 +70,11 @@ fn next(log: &OwnedFd) -> Result<String, Errno> {
 
 /// A record of an end by a filter, of this process and not older than that.
 fn parse(record: &str, pid: i32, since: Duration) -> Option<Denied> {
-    // Between semicolon and line end is the text; the name of a program could hold all else but is quoted, or in hexadecimal.
-    let text = record.split_once(';')?.1.lines().next()?;
+    // Between semicolon and line end is the text. A name in it that holds a blank or a quote is written in hexadecimal.
+    let (head, text) = record.split_once(';')?;
+    // What a process has written there has a facility, above three bits of the level; the kernel's own is 0.
+    let own = head.split(',').next()?.parse::<u32>().ok()? < 8;
+    let text = text.lines().next().filter(|_| own)?;
     let text = text.strip_prefix("audit: type=1326 audit(")?;
     let (time, text) = text.split_once(':')?;
     let (seconds, millis) = time.split_once('.')?;
@@ -103,6 +106,7 @@ mod tests {
         assert_eq!(parse(RECORD, 458, at), None);
         assert_eq!(parse(&RECORD.replace("sig=31", "sig=0"), 4589, at), None);
         assert_eq!(parse(&RECORD.replace("type=1326", "type=1327"), 4589, at), None);
+        assert_eq!(parse(&RECORD.replace("5,506", "13,506"), 4589, at), None);
         assert_eq!(parse("5,1,2,-;audit: type=1326 audit(1.2", 4589, at), None);
     }
 }
