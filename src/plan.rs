@@ -25,6 +25,7 @@ pub use namespaces::Layout;
 pub use step::{Sets, Step};
 
 use chosen::Chosen;
+use landlock::Ruleset;
 use lifetime::Model;
 use privilege::Privilege;
 
@@ -144,6 +145,14 @@ impl Plan {
             )
         };
         self.steps.iter().any(changes)
+    }
+
+    /// What the command is restricted to by Landlock.
+    pub fn ruleset(&self) -> Option<&Ruleset> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Landlock(ruleset) => Some(ruleset),
+            _ => None,
+        })
     }
 
     /// Whether somebody asks how long anything takes.

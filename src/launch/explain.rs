@@ -25,6 +25,7 @@ use super::proc::read_whole;
 use crate::failure::{Cause, Failure, Stage, shown};
 use crate::idmap::IdMap;
 use crate::namespace::{Kind, Kinds};
+use crate::plan::landlock::Ruleset;
 use crate::plan::{Plan, Step};
 
 pub const FEW_DESCRIPTORS: &str = "RLIMIT_NOFILE leaves no descriptors: ulimit -n";
@@ -243,8 +244,11 @@ pub fn exec(errno: i32, detail: u32, plan: &Plan) -> Failure {
         };
     }
     let failure = match errno {
-        Errno::EACCES if landlocks_exec(plan) => failure
+        Errno::EACCES if plan.ruleset().is_some_and(Ruleset::restricts_exec) => failure
             .hint("--landlock-exec has to cover the command, its loader, and the interpreter of a script"),
+        Errno::EPERM if plan.steps.iter().any(|step| matches!(step, Step::Filter { .. })) => {
+            failure.hint("a filter may deny execve: --seccomp and --deny-syscall hold for this call as well")
+        }
         _ => failure,
     };
     let because = |text: String| Failure { cause: Cause::Because(errno, text), ..failure.clone() };
@@ -265,11 +269,6 @@ pub fn exec(errno: i32, detail: u32, plan: &Plan) -> Failure {
         }
         _ => failure,
     }
-}
-
-/// Whether Landlock restricts what may be executed.
-fn landlocks_exec(plan: &Plan) -> bool {
-    plan.steps.iter().any(|step| matches!(step, Step::Landlock(ruleset) if ruleset.restricts_exec()))
 }
 
 /// What a script's first line names.

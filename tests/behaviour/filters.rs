@@ -130,6 +130,17 @@ fn names_are_answered_with_eperm() {
 }
 
 #[test]
+fn a_filter_that_denies_the_exec_itself_is_named() {
+    if !can(&["root"]) {
+        return;
+    }
+    let err = "seclude: exec: cannot execute true: Operation not permitted (EPERM)\n\
+               seclude: hint: a filter may deny execve: --seccomp and --deny-syscall hold for this call as well\n";
+    let seen = filtered(0, "--no-new-privs", &["--deny-syscall", "execve"], &["true"]);
+    assert_eq!((seen.1.as_str(), seen.2.as_str()), ("", err));
+}
+
+#[test]
 fn with_no_new_privs_it_allows_nothing_for_seclude_s_own_sake() {
     if !can(&["root", "userns", "x86_64"]) {
         return;
