@@ -22,7 +22,14 @@ const COLUMN: usize = 12;
 
 pub fn started(plan: &Plan, standing: &Standing) -> String {
     let name = shown(&plan.command[0]);
-    format!("seclude: {name}: real pid {}, isolated pid {}\n", standing.real_pid, standing.isolated_pid)
+    let lacking = plan.ruleset().map(|rules| rules.unenforced.join(", ")).filter(|names| !names.is_empty());
+    let lacking = lacking
+        .map(|names| format!(", without {names}, which the kernel's Landlock lacks"))
+        .unwrap_or_default();
+    format!(
+        "seclude: {name}: real pid {}, isolated pid {}{lacking}\n",
+        standing.real_pid, standing.isolated_pid
+    )
 }
 
 pub fn ended(plan: &Plan, end: &End) -> String {

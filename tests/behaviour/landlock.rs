@@ -4,10 +4,11 @@ use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::machine::{Outcome, STRANGER, call, call_as, can, is_root, scratch, seclude};
+use crate::machine::{Outcome, STRANGER, call, call_as, can, finish, is_root, scratch, seclude};
 
 /// The ways to the command, each with who calls: a plain user who runs the tests does so itself.
 const WAYS: [(u32, &str); 5] = [
@@ -237,6 +238,23 @@ fn a_rule_of_files_does_not_hinder_what_seclude_writes() {
     let pid = format!("{dir}/out/pid");
     let seen = call(&["-q", "--no-new-privs", "--pid-file", &pid, "--landlock-write", "/dev/null", "true"]);
     assert_eq!(seen.seen(), (Some(0), "", ""));
+}
+
+#[test]
+fn what_the_kernel_lacks_is_told_with_the_pids() {
+    if !can(&["root", "landlock", "strace"]) {
+        return;
+    }
+    // strace without -f answers the launcher alone, so that only the plan takes the kernel for an old one.
+    let mut command = Command::new("strace");
+    command.args(["-o", "/dev/null", "-e", "inject=landlock_create_ruleset:retval=1"]).arg(seclude());
+    command.args(
+        "-n pid --no-new-privs --landlock-write / --landlock-scope signal --landlock best-effort true"
+            .split(' '),
+    );
+    let seen = finish(&mut command);
+    let lacking = ", without refer, truncate, ioctl-dev, signal, which the kernel's Landlock lacks\n";
+    assert!(seen.status == Some(0) && seen.err.ends_with(lacking), "{seen:?}");
 }
 
 #[test]

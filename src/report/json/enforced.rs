@@ -1,4 +1,4 @@
-//! What is in force of the command's privilege and share, as JSON: read back, and not what was asked for.
+//! What is in force of the command's privilege and share, as JSON: read back, but for Landlock's rules, which no call shows.
 
 use serde_json::{Map, Value, json};
 
@@ -28,7 +28,8 @@ pub(super) fn enforced(plan: &Plan, standing: &Standing, seen: &Observed) -> Val
     };
     let [inheritable, permitted, effective, bounding, ambient] =
         seen.capabilities.map(|set| format!("{set:016x}"));
-    let mut enforced = json!({
+    let landlock = plan.ruleset().map(|rules| json!({ "abi": rules.abi, "unenforced": rules.unenforced }));
+    json!({
         "uid": ids(standing.uids, seen.uids),
         "gid": ids(standing.gids, seen.gids),
         "groups": groups,
@@ -42,15 +43,8 @@ pub(super) fn enforced(plan: &Plan, standing: &Standing, seen: &Observed) -> Val
             _ => "none",
         },
         "share": share(plan),
-    });
-    let landlock = plan.steps.iter().find_map(|step| match step {
-        Step::Landlock(ruleset) => Some(json!({ "abi": ruleset.abi, "unenforced": ruleset.unenforced })),
-        _ => None,
-    });
-    if let (Some(enforced), Some(landlock)) = (enforced.as_object_mut(), landlock) {
-        enforced.insert("landlock".to_string(), landlock);
-    }
-    enforced
+        "landlock": landlock,
+    })
 }
 
 /// The command's share of the machine, as far as it was asked for: each step has read back what it had set.
