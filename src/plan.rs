@@ -34,7 +34,6 @@ use crate::host::Host;
 use crate::namespace::Kind;
 use crate::request::Request;
 use crate::request::report::Form;
-use crate::seccomp;
 
 /// A privilege that the launch takes, whether the caller holds it, and what would do instead.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -182,31 +181,6 @@ impl Plan {
     }
 }
 
-/// A command with other privileges than its caller has is not to act as the caller by typing into its terminal. Only a
-/// filter keeps it from that and leaves it the terminal; it takes a privilege, or no_new_privs.
-fn typing(
-    request: &Request,
-    host: &Host,
-    layout: &Layout,
-    lifetime: &Lifetime,
-) -> Result<Option<Step>, Failure> {
-    if !host.has_terminal || lifetime.new_session || lifetime.daemon {
-        return Ok(None);
-    }
-    let able = layout.enters_user() || host.can(Capability::CAP_SYS_ADMIN) || request.privilege.no_new_privs;
-    match (able, host.lets_type) {
-        (true, _) => Ok(Some(Step::NoTyping(seccomp::typing::filter()))),
-        (false, false) => Ok(None),
-        (false, true) => {
-            let rule =
-                "a filter takes CAP_SYS_ADMIN, and this kernel lets every process type into its terminal";
-            let object = "the command from typing into the caller's terminal";
-            Err(Failure::refused(Stage::Plan, "keep", object, rule)
-                .hint("add --no-new-privs, or --new-session"))
-        }
-    }
-}
-
 /// The child's steps, in the order of the launch.
 fn steps(
     request: &Request,
@@ -230,11 +204,11 @@ fn steps(
     steps.extend(lifetime.parting(host));
     steps.extend(later);
     steps.extend(request.identity.umask.map(Step::Umask));
-    let typing = typing(request, host, layout, lifetime)?;
+    let typing = filters::typing(request, host, layout, lifetime)?;
     let filters = filters::decide(request, host, privilege.bounding)?;
+    // A filter takes a privilege, which is gone by then, or no_new_privs.
     let last = request.privilege.no_new_privs;
-    let mut credentials: Vec<_> =
-        typing.clone().filter(|_| !request.privilege.no_new_privs).into_iter().collect();
+    let mut credentials: Vec<_> = typing.clone().filter(|_| !last).into_iter().collect();
     credentials.extend(filters.iter().filter(|_| !last).cloned());
     credentials.extend_from_slice(&privilege.before);
     credentials.extend(identity.steps(host, layout));
@@ -249,7 +223,7 @@ fn steps(
     if chdir.is_some() && request.namespaces.root.is_some() {
         steps.push(Step::InsideRoot);
     }
-    if request.privilege.no_new_privs {
+    if last {
         steps.push(Step::NoNewPrivs);
         steps.extend(typing);
     }

@@ -2,12 +2,12 @@
 
 use caps::Capability;
 
-use super::{Layout, Need, Step};
+use super::{Layout, Lifetime, Need, Step};
 use crate::capability::Capabilities;
 use crate::failure::{Failure, Stage, shown};
 use crate::host::Host;
 use crate::request::Request;
-use crate::seccomp::{Machine, Profile, Program};
+use crate::seccomp::{self, Machine, Profile, Program};
 
 /// What is denied is answered as if it took a privilege. Source: errno(3).
 const EPERM: u16 = 1;
@@ -42,6 +42,31 @@ pub(super) fn decide(request: &Request, host: &Host, bounding: Capabilities) -> 
         Step::Filter { program, readable }
     };
     Ok(programs.into_iter().map(step).collect())
+}
+
+/// A command with other privileges than its caller has is not to act as the caller by typing into its terminal. Only a
+/// filter keeps it from that and leaves it the terminal; it takes a privilege, or no_new_privs.
+pub(super) fn typing(
+    request: &Request,
+    host: &Host,
+    layout: &Layout,
+    lifetime: &Lifetime,
+) -> Result<Option<Step>, Failure> {
+    if !host.has_terminal || lifetime.new_session || lifetime.daemon {
+        return Ok(None);
+    }
+    let able = layout.enters_user() || host.can(Capability::CAP_SYS_ADMIN) || request.privilege.no_new_privs;
+    match (able, host.lets_type) {
+        (true, _) => Ok(Some(Step::NoTyping(seccomp::typing::filter()))),
+        (false, false) => Ok(None),
+        (false, true) => {
+            let rule =
+                "a filter takes CAP_SYS_ADMIN, and this kernel lets every process type into its terminal";
+            let object = "the command from typing into the caller's terminal";
+            Err(Failure::refused(Stage::Plan, "keep", object, rule)
+                .hint("add --no-new-privs, or --new-session"))
+        }
+    }
 }
 
 pub(super) fn need(request: &Request, host: &Host, layout: &Layout) -> Option<Need> {
