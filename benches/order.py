@@ -4,15 +4,16 @@
     cargo build --release --target x86_64-unknown-linux-musl
     python3 benches/order.py target/x86_64-unknown-linux-musl/release/seclude > launch.ld && mv launch.ld .cargo/
 
-Takes root, valgrind and nm(1). What another compiler names otherwise is as right behind the others, and only farther away.
+Takes root and nm(1). What another compiler names otherwise is as right behind the others, and only farther away.
 """
 
 import bisect
-import pathlib
+import ctypes
+import os
 import re
+import signal
 import subprocess
 import sys
-import tempfile
 
 LAUNCHES = [
     "-q --exec --user 65534:65534 /bin/true",
@@ -21,14 +22,6 @@ LAUNCHES = [
     "-q --unshare user,pid,mount,uts,ipc,net --user 0:0 --mount-proc /bin/true",
     "--unshare user --user 0:0 /bin/true",
 ]
-# What runs where valgrind does not come: parts of names.
-UNSEEN = ["6launch5child", "6launch4init", "8launched"]
-# What a launcher that waits comes by until its end, and the child that may share its memory: parts of names, and of the C
-# library's the whole. It keeps them, while it waits, and gives back what lies behind: see src/sys/text.rs.
-WAITING = ["6attend17", "9supervise5watch", "3nix4poll", "6launch4init", "6launch5child", "3sys13close_all_but", "3sys7signals"]
-WAITING += ["3sys8children", "8launched", "9handshake", "6launch4life", "6socket7recvmsg", "pidfile..PidFile", "Report5ended"]
-WAITING += ["3sys4heap", "post..Post", "15RawVecInner", "3sys5clone", "persist..Kept", "seclude8terminal"]
-WAITING_C = ["recvmsg", "recv", "recvfrom", "close", "poll", "sccp", "__syscall_cp", "__syscall_ret", "syscall", "clone"]
 HEAD = """\
 /* What each launch runs, side by side: of a file the kernel maps 16 pages where one is touched, and takes them all back at
  * the end. Printed by benches/order.py; whatever has another name one day lies behind it, and is as right there.
@@ -37,24 +30,65 @@ SECTIONS
 {
   .text.launch :
   {
+    *crt1.o(.text .text.*)
     *libc.a:mem*(.text .text.*)
     *libc.a:*clone*(.text .text.*)
+    *libc.a:*set_thread_area*(.text .text.*)
+    *(.rodata.cst* .rodata..Lswitch.table.*)
 """
-TAIL = "  }\n}\nINSERT BEFORE .text;\n"
+TAIL = """\
+  }
+}
+INSERT BEFORE .text;
+SECTIONS
+{
+  .bss.heap (NOLOAD) : { *(.bss._RNvCs*_7seclude4HEAP) }
+}
+INSERT AFTER .bss;
+"""
+
+# All but the first are a plain user's.
+PLAIN = 61234
+
+# ptrace(2) on this machine, with where it tells the next instruction and the system call.
+TRACEME, PEEKUSER, SINGLESTEP, DETACH, SETOPTIONS = 0, 3, 9, 17, 0x4200
+TRACE_FORK, TRACE_VFORK, TRACE_CLONE, TRACE_EXEC, EXITKILL = 2, 4, 8, 16, 1 << 20
+EXECUTED, WALL = 4, 0x40000000
+RIP, ORIG_RAX = 16 * 8, 15 * 8
+# What a launcher does as it begins to wait: see src/sys/text.rs.
+MADVISE = 28
+ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+ptrace.restype, ptrace.argtypes = ctypes.c_long, [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 
 
 def executed(program, launch):
-    """The addresses of the instructions that all processes of a launch have executed."""
-    with tempfile.TemporaryDirectory() as scratch:
-        out = f"--callgrind-out-file={scratch}/%p"
-        line = ["valgrind", "--tool=callgrind", "--dump-instr=yes", out, program, *launch.split()]
-        # valgrind lets no child share its parent's memory, and the launch fails there.
-        subprocess.run(line, check=False, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        for file in pathlib.Path(scratch).iterdir():
-            address = 0
-            for number in re.findall(r"(?m)^(0x[0-9a-f]+|[+-]\d+) ", file.read_text()):
-                address = int(number, 16) if number.startswith("0x") else address + int(number)
-                yield address
+    """The addresses of the instructions that the processes of a launch execute, each until it executes another program.
+
+    With each, whether it is executed while the launcher waits, or by another of its processes.
+    """
+    first = os.fork()
+    if first == 0:
+        if "--exec" not in launch:
+            os.setgroups([]), os.setresgid(PLAIN, PLAIN, PLAIN), os.setresuid(PLAIN, PLAIN, PLAIN)
+        ptrace(TRACEME, 0, None, None)
+        os.execv(program, [program, *launch.split()])
+    os.waitpid(first, 0)
+    ptrace(SETOPTIONS, first, None, TRACE_FORK | TRACE_VFORK | TRACE_CLONE | TRACE_EXEC | EXITKILL)
+    ptrace(SINGLESTEP, first, None, None)
+    addresses, gone, waits = set(), False, False
+    while not gone:
+        process, status = os.waitpid(-1, WALL)
+        event, stop = status >> 16, os.WSTOPSIG(status)
+        if not os.WIFSTOPPED(status):
+            gone = process == first
+        elif event == EXECUTED:
+            # It is another program, and goes its way.
+            ptrace(DETACH, process, None, None)
+        else:
+            waits = waits or process == first and ptrace(PEEKUSER, process, ORIG_RAX, None) == MADVISE
+            addresses.add((ptrace(PEEKUSER, process, RIP, None), waits or process != first))
+            ptrace(SINGLESTEP, process, None, stop if stop not in (signal.SIGTRAP, signal.SIGSTOP) else None)
+    return addresses
 
 
 def functions(program):
@@ -72,19 +106,22 @@ def pattern(name):
     return re.sub(r"Cs[0-9A-Za-z]+_", "Cs*_", re.sub(r"17h[0-9a-f]{16}E.*", "17h*", name))
 
 
-def place(name):
-    """Of closures that share a name all come, so they come last."""
-    waits = name in WAITING_C or any(part in name for part in WAITING)
-    return not waits, "FnOnce9call_once" in name, name
-
-
 def main(program):
-    steps = sorted({address for launch in LAUNCHES for address in executed(program, launch)})
-    first = lambda start: next(iter(steps[bisect.bisect_left(steps, start):][:1]), start - 1)
-    runs = lambda start, end, name: start <= first(start) < end or any(part in name for part in UNSEEN)
-    names = {pattern(name) for start, end, name in functions(program) if runs(start, end, name)}
-    rows = "".join(f"    *(.text.{name} .rodata.{name})\n" for name in sorted(names, key=place))
+    table, launches, waiting = list(functions(program)), {}, set()
+    for number, launch in enumerate(LAUNCHES):
+        steps = sorted(executed(program, launch))
+        for start, end, name in table:
+            run = steps[bisect.bisect_left(steps, (start, False)) : bisect.bisect_left(steps, (end, False))]
+            if run:
+                launches.setdefault(pattern(name), set()).add(number)
+            if any(waits for _, waits in run):
+                waiting.add(pattern(name))
+    # First what stays while it waits, then what most launches run.
+    place = lambda name: (name not in waiting, -len(launches[name]), sorted(launches[name]), name)
+    rows = "".join(f"    *(.text.{name} .text.unlikely.{name} .rodata.{name})\n" for name in sorted(launches, key=place))
     sys.stdout.write(HEAD + rows + TAIL)
+    if "-v" in sys.argv:
+        print(sum(end - start for start, end, name in table if pattern(name) in waiting), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ compile_error!("seclude is for 64-bit Linux");
 pub mod failure;
 pub mod sys;
 pub mod terminal;
+pub mod procfs;
 pub mod namespace;
 pub mod idmap;
 pub mod account;

@@ -215,10 +215,11 @@ const IMPURE: [&str; 10] = [
 /// The types of other crates that it may name.
 const TYPES: [&str; 2] = ["nix::sys::signal::SigSet", "caps::Capability"];
 /// Of our own, what asks the machine.
-const ASKING: [&str; 9] = [
+const ASKING: [&str; 10] = [
     "SigSet::thread_",
     "crate::sys",
     "crate::terminal",
+    "crate::procfs",
     "crate::launch",
     "Host::probe",
     "crate::host::named",

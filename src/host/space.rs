@@ -3,13 +3,12 @@
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, openat, readlink, readlinkat};
+use nix::fcntl::{OFlag, openat, readlink, readlinkat};
 use nix::sys::stat::Mode;
-use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
-use nix::unistd::read;
 
 use crate::failure::{Failure, Stage};
 use crate::idmap::IdMap;
+use crate::procfs::{self, read_whole};
 
 /// What the initial user namespace is called, of which nothing has to be read: by its inode number, 0xeffffffd. A link is
 /// read for a third of what its target's status costs. Source: linux/proc_ns.h, namespaces(7).
@@ -66,7 +65,7 @@ impl Space {
             let failed = |errno| Failure::errno(Stage::Probe, "read", format!("{name} of /proc"), errno);
             match openat(dir, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) {
                 Err(Errno::EACCES | Errno::EPERM | Errno::ENOENT) => Ok(String::new()),
-                file => whole(&file.map_err(failed)?).map_err(failed),
+                file => read_whole(&file.map_err(failed)?).map_err(failed),
             }
         };
         Ok(Space {
@@ -79,27 +78,9 @@ impl Space {
 
 /// A directory of /proc; `None` where there is no such thing.
 fn open_dir(path: &str) -> Result<Option<OwnedFd>, Failure> {
-    let failed = |errno| Failure::errno(Stage::Proc, "open", path, errno);
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let dir = match openat(AT_FDCWD, path, flags, Mode::empty()) {
-        Err(Errno::ENOENT | Errno::EACCES) => return Ok(None),
-        dir => dir.map_err(failed)?,
-    };
-    if fstatfs(&dir).map_err(failed)?.filesystem_type() != PROC_SUPER_MAGIC {
-        let rule = "it is not procfs, and nothing that matters is read from a place that only looks like it";
-        return Err(
-            Failure::refused(Stage::Proc, "use", "/proc", rule).hint("mount it: mount -t proc proc /proc")
-        );
-    }
-    Ok(Some(dir))
-}
-
-fn whole(file: &OwnedFd) -> Result<String, Errno> {
-    let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
-    loop {
-        match read(file, &mut buffer)? {
-            0 => return Ok(String::from_utf8_lossy(&text).into_owned()),
-            count => text.extend_from_slice(&buffer[..count]),
-        }
+    match procfs::open(path) {
+        Err(Errno::ENOENT | Errno::EACCES) => Ok(None),
+        Err(errno) => Err(Failure::errno(Stage::Proc, "open", path, errno)),
+        Ok(dir) => procfs::shown(dir).map(Some),
     }
 }

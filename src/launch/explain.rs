@@ -21,12 +21,12 @@ use rustix::thread::no_new_privs;
 
 use super::child::exec::{NO_INTERPRETER, UNSEARCHABLE};
 use super::child::landlock::ERRNO_BITS;
-use super::proc::read_whole;
 use crate::failure::{Cause, Failure, Stage, shown};
 use crate::idmap::IdMap;
 use crate::namespace::{Kind, Kinds};
 use crate::plan::landlock::Ruleset;
 use crate::plan::{Plan, Step};
+use crate::procfs::read_whole;
 
 pub const FEW_DESCRIPTORS: &str = "RLIMIT_NOFILE leaves no descriptors: ulimit -n";
 

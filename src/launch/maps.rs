@@ -15,10 +15,10 @@ use nix::unistd::write;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::explain;
-use super::proc::read_whole;
 use crate::failure::{Cause, Failure, Stage, words};
 use crate::idmap::IdMap;
 use crate::plan::{MapPlan, MapWriter, Maps};
+use crate::procfs::read_whole;
 use crate::sys;
 
 /// How long newuidmap may take.
@@ -120,6 +120,7 @@ fn finish(helper: &mut Child) -> std::io::Result<(Option<ExitStatus>, String)> {
     let deadline = Instant::now() + HELPER_PATIENCE;
     let mut pipe = helper.stderr.take().expect("piped");
     let (mut words, mut ended, mut listening) = (Vec::new(), false, true);
+    let mut buffer = vec![0; HELPER_WORDS];
     // What it says is read as it comes, so that it is never held up; whoever it may leave behind can hold the other end
     // open, so the end of that is not waited for.
     while !ended && Instant::now() < deadline {
@@ -130,7 +131,6 @@ fn finish(helper: &mut Child) -> std::io::Result<(Option<ExitStatus>, String)> {
         let [over, told] = fds.map(|fd| fd.any().unwrap_or(false));
         ended = over;
         if told {
-            let mut buffer = [0; HELPER_WORDS];
             let count = pipe.read(&mut buffer)?;
             let room = HELPER_WORDS - words.len();
             words.extend_from_slice(&buffer[..count.min(room)]);

@@ -7,11 +7,11 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
 use super::handshake::{self, Message};
-use super::proc::read_whole;
 use crate::failure::{Failure, Stage};
 use crate::namespace::Kind;
 use crate::plan::Plan;
 use crate::plan::step::MAX_STEPS;
+use crate::procfs::read_whole;
 
 /// Read back, not asked for. Ids are as seen outside, by the launcher.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -3,14 +3,13 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
+use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::Mode;
-use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
-use nix::sys::uio::pread;
 use nix::unistd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::failure::{Failure, Stage};
+use crate::procfs::{self, read_whole};
 
 /// /proc, shown to be procfs.
 pub struct Proc(OwnedFd);
@@ -18,15 +17,7 @@ pub struct Proc(OwnedFd);
 impl Proc {
     pub fn open() -> Result<Proc, Failure> {
         let failed = |errno| Failure::errno(Stage::Proc, "open", "/proc", errno);
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let dir = openat(AT_FDCWD, "/proc", flags, Mode::empty()).map_err(failed)?;
-        if fstatfs(&dir).map_err(failed)?.filesystem_type() != PROC_SUPER_MAGIC {
-            let rule =
-                "it is not procfs, and nothing that matters is written to a place that only looks like it";
-            return Err(Failure::refused(Stage::Proc, "use", "/proc", rule)
-                .hint("mount it: mount -t proc proc /proc"));
-        }
-        Ok(Proc(dir))
+        procfs::shown(procfs::open("/proc").map_err(failed)?).map(Proc)
     }
 
     /// The child's directory, and its name, which is the child's pid in the pid namespace that this /proc shows.
@@ -98,19 +89,5 @@ impl Proc {
 impl AsRawFd for Proc {
     fn as_raw_fd(&self) -> i32 {
         self.0.as_raw_fd()
-    }
-}
-
-/// A file of /proc from its beginning to its end.
-pub fn read_whole(file: &OwnedFd) -> Result<String, Errno> {
-    let mut text = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let count = pread(file, &mut buffer, text.len() as i64)?;
-        text.extend_from_slice(&buffer[..count]);
-        // The kernel goes on with another line as long as there is room for it in a page.
-        if count < buffer.len() / 2 {
-            return Ok(String::from_utf8_lossy(&text).into_owned());
-        }
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn denied(way: Way, pid: i32, started: Instant) -> Option<Denied> {
 
 /// Each read(2) is one record. Source: Documentation/ABI/testing/dev-kmsg.
 fn next(log: &OwnedFd) -> Result<String, Errno> {
-    let mut bytes = [0; 8192];
+    let mut bytes = vec![0; 8192];
     let length = read(log, &mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
 }

@@ -35,8 +35,8 @@ fn a_proc_that_is_none_is_refused_where_it_is_needed() {
     if !can(&["root"]) {
         return;
     }
-    let err = "seclude: proc: cannot use /proc: it is not procfs, and nothing that matters is written to a place that only \
-               looks like it\nseclude: hint: mount it: mount -t proc proc /proc\n";
+    let err = "seclude: proc: cannot use /proc: it is not procfs, and nothing that matters is read from or written to a \
+               place that only looks like it\nseclude: hint: mount it: mount -t proc proc /proc\n";
     let covered = "mount -t tmpfs none /proc";
     assert_eq!(where_mounted(covered, "-n user --user 0:0").seen(), (Some(125), "", err));
     assert_eq!(where_mounted(covered, "").seen(), (Some(42), "", ""), "nobody needs it here");

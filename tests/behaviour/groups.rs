@@ -64,7 +64,7 @@ fn a_directory_that_looks_like_proc_says_nothing_about_setgroups() {
     if !can(&["root", "setpriv", "unshare"]) {
         return;
     }
-    let rule = "it is not procfs, and nothing that matters is read from a place that only looks like it";
+    let rule = "it is not procfs, and nothing that matters is read from or written to a place that only looks like it";
     let err = format!(
         "seclude: proc: cannot use /proc: {rule}\nseclude: hint: mount it: mount -t proc proc /proc\n"
     );

@@ -195,8 +195,8 @@ fn maps_are_written_to_no_file_that_is_not_the_kernel_s() {
     if !can(&["root", "unshare"]) {
         return;
     }
-    let rule = "seclude: proc: cannot use /proc: it is not procfs, and nothing that matters is written to a place that only \
-                looks like it\nseclude: hint: mount it: mount -t proc proc /proc\n";
+    let rule = "seclude: proc: cannot use /proc: it is not procfs, and nothing that matters is read from or written to a \
+                place that only looks like it\nseclude: hint: mount it: mount -t proc proc /proc\n";
     let fake = "mkdir /proc/1; ln -s 1 /proc/self; for file in uid_map gid_map setgroups; do : > /proc/1/$file; done";
     for (cover, way) in [
         ("mount -t tmpfs none /proc", ""),
