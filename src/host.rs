@@ -150,7 +150,10 @@ impl Host {
             .iter()
             .any(|capability| capabilities & capability.bitmask() != 0);
         let alone = maps && !able && uid_specs.is_empty() && gid_specs.is_empty();
-        let own = if (becomes || maps) && !alone { Space::own()? } else { Space::default() };
+        // Where groups may be set, whoever becomes somebody is told by the kernel which ids there are; a plan that is only told
+        // has to know.
+        let finds_out = !maps && !request.report.dry_run && able && sys::may_set_groups();
+        let own = if (becomes || maps) && !alone && !finds_out { Space::own()? } else { Space::default() };
         (user_side.own_map, group_side.own_map) = (own.uid, own.gid);
         let target = request.namespaces.join.iter().find(|spec| spec.kinds.has(Kind::User));
         let joined = match target.map(|spec| &spec.target) {

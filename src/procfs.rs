@@ -25,8 +25,7 @@ pub fn shown(dir: OwnedFd) -> Result<OwnedFd, Failure> {
     if status.filesystem_type() == PROC_SUPER_MAGIC {
         return Ok(dir);
     }
-    let rule =
-        "it is not procfs, and nothing that matters is read from or written to a place that only looks like it";
+    let rule = "it is not procfs, and nothing that matters is read from or written to a place that only looks like it";
     Err(Failure::refused(Stage::Proc, "use", "/proc", rule).hint("mount it: mount -t proc proc /proc"))
 }
 
@@ -40,7 +39,8 @@ pub fn read_whole(file: &OwnedFd) -> Result<String, Errno> {
         // The kernel goes on with another line as long as there is room for it in a page.
         if count.map_err(|errno| Errno::from_raw(errno.raw_os_error()))? < PAGE / 2 {
             text.shrink_to_fit();
-            return Ok(String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()));
+            return Ok(String::from_utf8(text)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()));
         }
     }
 }

@@ -227,11 +227,22 @@ pub fn groups() -> Result<Vec<u32>, Errno> {
     // SAFETY: a null pointer where only the count is asked for, then a buffer of as many ids as is said.
     unsafe {
         let count = call!(SYS_getgroups, none, nowhere).map_err(Errno::from_raw)?;
+        if count == 0 {
+            return Ok(Vec::new());
+        }
         let mut list = vec![0u32; count as usize];
         let read = call!(SYS_getgroups, list.len(), list.as_mut_ptr()).map_err(Errno::from_raw)?;
         list.truncate(read as usize);
         Ok(list)
     }
+}
+
+/// Whether setgroups(2) is for this process: more groups than there can be are `EINVAL` to who may set any, and `EPERM` to
+/// who lacks CAP_SETGID, or is where setgroups is denied. Source: setgroups(2), user_namespaces(7).
+pub fn may_set_groups() -> bool {
+    let (too_many, nowhere) = (-1, std::ptr::null::<u32>());
+    // SAFETY: the count is refused before the list is looked at.
+    unsafe { call!(SYS_setgroups, too_many, nowhere) == Err(libc::EINVAL) }
 }
 
 /// The groups of a user, `gid` among them, in a buffer that grows up to `most`; `None` where there are more.

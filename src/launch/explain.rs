@@ -201,10 +201,16 @@ pub fn step(step: &Step, errno: i32, plan: &Plan) -> Failure {
         (Step::Unshare(kinds), errno) => in_place(errno, *kinds),
         (Step::NewSession, Errno::EPERM) => failure
             .hint("seclude leads a process group, and its leader starts no session: without --exec it works"),
-        (Step::Uid(_) | Step::Gid(_) | Step::Groups(_), Errno::EINVAL) => Failure {
-            cause: Cause::Because(errno, "the user namespace has no such id".to_string()),
-            ..failure
-        },
+        (Step::Uid(_) | Step::Gid(_) | Step::Groups(_), Errno::EINVAL) => {
+            let cause = Cause::Because(errno, "the user namespace has no such id".to_string());
+            let failure = Failure { cause, ..failure };
+            let file = if matches!(step, Step::Uid(_)) { "uid_map" } else { "gid_map" };
+            let text = fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
+            match IdMap::from_kernel(&text).filter(|_| !plan.layout.enters_user()) {
+                Some(map) => failure.hint(format!("the caller's own user namespace holds {map}")),
+                None => failure,
+            }
+        }
         (Step::Groups(_), Errno::EPERM) => {
             failure.hint("setgroups(2) may be denied in the user namespace: --groups keep leaves them")
         }

@@ -31,6 +31,41 @@ fn one_that_the_caller_s_own_lacks_is_refused_with_its_name_before_anything_is_c
     refused(&inside(&format!("--dry-run --user 54321:0 {keep}")), "uid 54321", "caller's own", &map);
 }
 
+/// Where groups may be set, nobody reads maps that a launch without failure doesn't need: the kernel says it as well.
+#[test]
+fn one_that_a_caller_lacks_who_may_set_groups_is_refused_by_the_kernel_and_told_with_the_map() {
+    if !can(&["root"]) {
+        return;
+    }
+    let maps = "--map-uid 0:0:1 --map-uid 5:5:2 --map-gid 0:0:1 --map-gid 7:7:2";
+    let inside = |options: &str| {
+        caller(&format!(r#"exec "$0" -q {maps} --user 0:0 "$0" -q {options} sh -c 'echo ran; id -u; id -G'"#))
+    };
+    assert_eq!(inside("--user 6:7 --groups 8").seen(), (Some(0), "ran\n6\n7 8\n", ""));
+    for way in ["", "--exec"] {
+        let refused = |options: &str, stage: &str, step: &str, map: &str| {
+            let seen = inside(&format!("{way} {options}"));
+            let rule = "the user namespace has no such id (EINVAL)";
+            let hint = format!("seclude: hint: the caller's own user namespace holds {map}\n");
+            let err = format!("seclude: {stage}: cannot {step}: {rule}\n{hint}");
+            assert_eq!(seen.seen(), (Some(125), "", err.as_str()), "{way} {options}");
+        };
+        refused("--user 54321:7", "uid", "become uid 54321", "0:0:1 5:5:2");
+        refused("--user 5:54321", "gid", "become gid 54321", "0:0:1 7:7:2");
+        refused(
+            "--user 5:7 --groups 54321",
+            "groups",
+            "set the supplementary groups to 54321",
+            "0:0:1 7:7:2",
+        );
+    }
+    // What is only told is decided on the map.
+    let rule = "no range of the map holds it in the INSIDE column";
+    let hint = "seclude: hint: the caller's own user namespace holds 0:0:1 5:5:2\n";
+    let err = format!("seclude: plan: cannot become uid 54321: {rule}\n{hint}");
+    assert_eq!(inside("--dry-run --user 54321:7").seen(), (Some(125), "", err.as_str()));
+}
+
 /// A command in a user namespace that holds 0 alone.
 fn host() -> Live {
     let mut host = live(&["-n", "user", "--user", "0:0"], "echo up; read x");
