@@ -14,13 +14,21 @@ import re
 import signal
 import subprocess
 import sys
+from itertools import product
 
+# Who launches what: root, and a plain user.
+PLAIN = 61234
 LAUNCHES = [
-    "-q --exec --user 65534:65534 /bin/true",
-    "-q --unshare user --user 0:0 /bin/true",
-    "-q --unshare user,pid,mount,uts,ipc --user 0:0 --mount-proc --as-pid1 /bin/true",
-    "-q --unshare user,pid,mount,uts,ipc,net --user 0:0 --mount-proc /bin/true",
-    "--unshare user --user 0:0 /bin/true",
+    (0, "-q --exec --user 65534:65534 /bin/true"),
+    *product(
+        (0, PLAIN),
+        (
+            "-q --unshare user --user 0:0 /bin/true",
+            "-q --unshare user,pid,mount,uts,ipc --user 0:0 --mount-proc --as-pid1 /bin/true",
+            "-q --unshare user,pid,mount,uts,ipc,net --user 0:0 --mount-proc /bin/true",
+            "--unshare user --user 0:0 /bin/true",
+        ),
+    ),
 ]
 HEAD = """\
 /* What each launch runs, side by side: of a file the kernel maps 16 pages where one is touched, and takes them all back at
@@ -34,7 +42,7 @@ SECTIONS
     *libc.a:mem*(.text .text.*)
     *libc.a:*clone*(.text .text.*)
     *libc.a:*set_thread_area*(.text .text.*)
-    *(.rodata.cst* .rodata..Lswitch.table.*)
+    *(.rodata.cst*)
 """
 TAIL = """\
   }
@@ -47,9 +55,6 @@ SECTIONS
 INSERT AFTER .bss;
 """
 
-# All but the first are a plain user's.
-PLAIN = 61234
-
 # ptrace(2) on this machine, with where it tells the next instruction and the system call.
 TRACEME, PEEKUSER, SINGLESTEP, DETACH, SETOPTIONS = 0, 3, 9, 17, 0x4200
 TRACE_FORK, TRACE_VFORK, TRACE_CLONE, TRACE_EXEC, EXITKILL = 2, 4, 8, 16, 1 << 20
@@ -61,15 +66,15 @@ ptrace = ctypes.CDLL(None, use_errno=True).ptrace
 ptrace.restype, ptrace.argtypes = ctypes.c_long, [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 
 
-def executed(program, launch):
+def executed(program, user, launch):
     """The addresses of the instructions that the processes of a launch execute, each until it executes another program.
 
     With each, whether it is executed while the launcher waits, or by another of its processes.
     """
     first = os.fork()
     if first == 0:
-        if "--exec" not in launch:
-            os.setgroups([]), os.setresgid(PLAIN, PLAIN, PLAIN), os.setresuid(PLAIN, PLAIN, PLAIN)
+        os.dup2(os.open(os.devnull, os.O_RDWR), 2)
+        os.setgroups([]), os.setresgid(user, user, user), os.setresuid(user, user, user)
         ptrace(TRACEME, 0, None, None)
         os.execv(program, [program, *launch.split()])
     os.waitpid(first, 0)
@@ -108,8 +113,8 @@ def pattern(name):
 
 def main(program):
     table, launches, waiting = list(functions(program)), {}, set()
-    for number, launch in enumerate(LAUNCHES):
-        steps = sorted(executed(program, launch))
+    for number, (user, launch) in enumerate(LAUNCHES):
+        steps = sorted(executed(program, user, launch))
         for start, end, name in table:
             run = steps[bisect.bisect_left(steps, (start, False)) : bisect.bisect_left(steps, (end, False))]
             if run:
@@ -120,8 +125,6 @@ def main(program):
     place = lambda name: (name not in waiting, -len(launches[name]), sorted(launches[name]), name)
     rows = "".join(f"    *(.text.{name} .text.unlikely.{name} .rodata.{name})\n" for name in sorted(launches, key=place))
     sys.stdout.write(HEAD + rows + TAIL)
-    if "-v" in sys.argv:
-        print(sum(end - start for start, end, name in table if pattern(name) in waiting), file=sys.stderr)
 
 
 if __name__ == "__main__":

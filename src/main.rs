@@ -97,6 +97,8 @@ fn print(text: &StyledStr) -> Result<(), Failure> {
 }
 
 /// Ask, decide, do, tell.
+// On the stack where the parser was, and not above it.
+#[inline(never)]
 fn carry_out(request: &Request, report: &Report) -> Result<u8, Failure> {
     if request.report.doctor {
         let findings = doctor::examine(request);

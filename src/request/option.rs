@@ -11,6 +11,8 @@ use clap::{Arg, ArgMatches, Command};
 /// One option of the struct `T`.
 pub struct Row<T: 'static> {
     pub long: &'static str,
+    /// The first letter of that, as in [`Named`]: so that most names stay unread.
+    pub letter: u64,
     pub short: Option<char>,
     pub build: fn(Arg) -> Arg,
     /// For the whole definition alone, which tells it.
@@ -29,8 +31,11 @@ pub struct Named<'a> {
     letters: u64,
 }
 
-fn letter(name: &[u8]) -> u64 {
-    1 << (name.first().unwrap_or(&0) & 63)
+pub const fn letter(name: &[u8]) -> u64 {
+    match name.first() {
+        Some(byte) => 1 << (*byte & 63),
+        None => 1,
+    }
 }
 
 impl<'a> Named<'a> {
@@ -54,15 +59,19 @@ impl<'a> Named<'a> {
         named
     }
 
-    pub fn has(&self, long: &str, short: Option<char>) -> bool {
-        self.letters & letter(long.as_bytes()) != 0 && self.longs.contains(&long.as_bytes())
+    pub fn has(&self, long: &str, letter: u64, short: Option<char>) -> bool {
+        self.letters & letter != 0 && self.longs.contains(&long.as_bytes())
             || short.is_some_and(|short| self.shorts.iter().any(|cluster| cluster.contains(&(short as u8))))
+    }
+
+    fn may_hold<T>(named: Option<&Named>, row: &Row<T>) -> bool {
+        named.is_none_or(|named| named.has(row.long, row.letter, row.short))
     }
 }
 
 /// Registers the rows that may be named, or all of them.
 pub fn register<T>(mut command: Command, rows: &[Row<T>], named: Option<&Named>) -> Command {
-    let wanted = |row: &&Row<T>| named.is_none_or(|named| named.has(row.long, row.short));
+    let wanted = |row: &&Row<T>| Named::may_hold(named, row);
     for row in rows.iter().filter(wanted) {
         let mut arg = (row.build)(Arg::new(row.long).long(row.long));
         if let Some(short) = row.short {
@@ -84,7 +93,7 @@ pub fn register<T>(mut command: Command, rows: &[Row<T>], named: Option<&Named>)
 /// What was said of these options; what may not be named was not said.
 pub fn take<T: Default>(rows: &[Row<T>], matches: &mut ArgMatches, named: Option<&Named>) -> T {
     let mut args = T::default();
-    for row in rows.iter().filter(|row| named.is_none_or(|named| named.has(row.long, row.short))) {
+    for row in rows.iter().filter(|row| Named::may_hold(named, row)) {
         (row.take)(&mut args, matches);
     }
     args
@@ -109,6 +118,7 @@ macro_rules! options {
             pub(super) const ROWS: &'static [$crate::request::option::Row<$Args>] = &[
                 $( $crate::request::option::Row {
                     long: $long,
+                    letter: $crate::request::option::letter($long.as_bytes()),
                     short: $crate::request::option::options!(@short $($short)?),
                     build: |arg| {
                         let arg = $crate::request::option::options!(@build $kind arg, $($type)? $(, $parser)?);
