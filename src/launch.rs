@@ -17,6 +17,7 @@ mod persist;
 mod proc;
 mod program;
 
+use std::mem::forget;
 use std::os::fd::AsRawFd;
 use std::time::Instant;
 
@@ -117,6 +118,8 @@ fn ready(plan: &Plan) -> Result<Held<'_>, Failure> {
     if !plan.hold {
         // It goes on, steps and all, when it is released: nobody has to know more of it before.
         let standing = Standing::unheld(child.pid, plan, since);
+        // Who waits for the command closes all that it does not need, and does so while that runs.
+        forget((proc, place));
         return Ok(Held { plan, child, parent, life, kept: Kept::default(), standing });
     }
     let message = hear(handshake::READY)?;
@@ -175,14 +178,14 @@ fn told_pid(message: &Message) -> Result<i32, Failure> {
 }
 
 impl<'a> Held<'a> {
-    /// Lets the command run, and returns once it does; at once, where the plan has nobody to see it off.
-    pub fn release(self) -> Result<Launched<'a>, Failure> {
+    /// Lets the command run, and returns once it does.
+    pub fn release(self) -> Result<Launched, Failure> {
         let plan = self.plan;
         self.run().inspect_err(|_| let_go(plan))
     }
 
-    fn run(self) -> Result<Launched<'a>, Failure> {
-        let Standing { real_pid, isolated_pid, .. } = self.standing;
+    fn run(self) -> Result<Launched, Failure> {
+        let Standing { mut real_pid, mut isolated_pid, .. } = self.standing;
         let mut terminal = Terminal::later();
         if self.plan.lifetime.foreground {
             terminal.lend(real_pid);
@@ -196,17 +199,17 @@ impl<'a> Held<'a> {
             // While its standard streams are still ours.
             terminal.seek();
         }
-        if self.plan.hold {
-            match self.parent.hear() {
-                Ok(None) => {}
-                Ok(Some(message)) => return Err(failure(&message, self.plan)),
-                Err(errno) => return Err(silent(errno)),
+        // To sleep until then is faster than to go on: what else is to be done is done while the command runs.
+        while let Some(message) = self.parent.hear().map_err(silent)? {
+            if self.plan.hold || message.kind() != handshake::READY {
+                return Err(failure(&message, self.plan));
             }
+            real_pid = told_pid(&message)?;
+            isolated_pid = message.word(handshake::PID) as i32;
         }
         self.kept.stay();
         let child = self.child.pid;
         Ok(Launched {
-            plan: self.plan,
             pidfd: self.child.taken_over(),
             child,
             life: self.life,
@@ -214,8 +217,7 @@ impl<'a> Held<'a> {
             isolated_pid,
             started,
             terminal,
-            unheard: (!self.plan.hold).then_some(self.parent),
-            refused: None,
+            says_status: !self.plan.observe,
         })
     }
 }

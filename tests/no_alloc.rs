@@ -146,9 +146,8 @@ fn launched(words: &[OsString]) -> Result<i32, Failure> {
     let Asked::Request(request) = request::read(words)? else { panic!("{words:?} asks for a text") };
     let host = Host::probe(&request)?;
     let plan = Plan::new(&request, &host)?;
-    let mut launched = launch::hold(&plan)?.release()?;
+    let launched = launch::hold(&plan)?.release()?;
     let ended = sys::reap(launched.pidfd.as_fd()).expect("the command is our child, or its init");
-    launched.verdict()?;
     let told = launched.life.as_ref().map(|life| life.hear().expect("init can be heard"));
     let ended = match told {
         Some(Some(Told::Ended(change))) => change,

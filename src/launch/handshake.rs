@@ -115,22 +115,11 @@ impl Parent {
     /// The next message, or `None` where the child's side has ended. `ETIMEDOUT`: nothing came in time. `EPIPE`: it has
     /// ended without taking the last word to it.
     pub fn hear(&self) -> Result<Option<Message>, Errno> {
-        match self.next(MsgFlags::empty()) {
-            Err(Errno::EAGAIN) => Err(Errno::ETIMEDOUT),
-            answer => answer,
-        }
-    }
-
-    /// The same, of what has been said by now. `EAGAIN`: nothing more.
-    pub fn overhear(&self) -> Result<Option<Message>, Errno> {
-        self.next(MsgFlags::MSG_DONTWAIT)
-    }
-
-    fn next(&self, how: MsgFlags) -> Result<Option<Message>, Errno> {
         let mut untaken = false;
         loop {
-            match self.receive(how) {
+            match self.receive() {
                 Err(Errno::EINTR) => continue,
+                Err(Errno::EAGAIN) => return Err(Errno::ETIMEDOUT),
                 // Told once, and before what it has said.
                 Err(Errno::ECONNRESET) => untaken = true,
                 Ok(None) if untaken => return Err(Errno::EPIPE),
@@ -139,11 +128,11 @@ impl Parent {
         }
     }
 
-    fn receive(&self, how: MsgFlags) -> Result<Option<Message>, Errno> {
+    fn receive(&self) -> Result<Option<Message>, Errno> {
         let mut bytes = [0; WORDS * 4];
         let mut control = nix::cmsg_space!(UnixCredentials);
         let mut buffers = [IoSliceMut::new(&mut bytes)];
-        let flags = MsgFlags::MSG_CMSG_CLOEXEC | how;
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
         let packet = recvmsg::<()>(self.0.as_raw_fd(), &mut buffers, Some(&mut control), flags)?;
         let sender = packet.cmsgs()?.find_map(|message| match message {
             ControlMessageOwned::ScmCredentials(credentials) => Some(credentials.pid()),

@@ -26,7 +26,7 @@ impl Asked {
     }
 }
 
-impl Watch<'_, '_> {
+impl Watch<'_> {
     pub(super) fn heed_all(&mut self) -> Result<(), Failure> {
         while let Some(caught) = self.signals.next().map_err(failed)? {
             // What the kernel itself sends is from the terminal, to the whole foreground group.
@@ -102,7 +102,6 @@ impl Watch<'_, '_> {
     fn lend_again(&mut self) {
         self.stopped = false;
         if std::mem::take(&mut self.owed) {
-            self.launched.overhear();
             self.launched.terminal.lend(self.launched.real_pid);
         }
     }
@@ -122,7 +121,6 @@ impl Watch<'_, '_> {
     /// the terminal would have stopped us, so that the shell that waits for us goes on.
     pub(super) fn suspend(&mut self, signal: i32) {
         let launched = &mut self.launched;
-        launched.overhear();
         let wants = [libc::SIGTTIN, libc::SIGTTOU].contains(&signal);
         if wants && self.lifetime.own_group && launched.terminal.lend(launched.real_pid) {
             return self.send(libc::SIGCONT, Scope::Group);

@@ -1,6 +1,7 @@
 //! The watch itself: one poll over the child, its init, signals, the caller and the clock, and what each of them calls for.
 
 use std::array;
+use std::mem::forget;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
@@ -26,8 +27,8 @@ enum Next {
     Kill(Instant),
 }
 
-pub(super) struct Watch<'a, 'p> {
-    pub(super) launched: &'a mut Launched<'p>,
+pub(super) struct Watch<'a> {
+    pub(super) launched: &'a mut Launched,
     pub(super) lifetime: &'a Lifetime,
     pub(super) signals: Signals,
     caller: Option<BorrowedFd<'a>>,
@@ -54,7 +55,7 @@ pub(super) struct Watch<'a, 'p> {
 ///
 /// A command whose end can't be awaited is ended: nothing that runs is left to nobody.
 pub fn wait(
-    launched: &mut Launched<'_>,
+    launched: &mut Launched,
     plan: &Plan,
     post: &Post,
     kept: &[RawFd],
@@ -84,7 +85,10 @@ pub fn wait(
         };
         watch.part_with_descriptors(kept);
         parted();
-        watch.stay()
+        let answer = watch.stay();
+        // Our own end closes it soon enough.
+        forget(watch);
+        answer
     });
     if answer.is_err() {
         launched.kill();
@@ -102,7 +106,7 @@ pub(super) fn failed(errno: Errno) -> Failure {
     Failure::errno(Stage::Wait, "wait for", "the command", errno)
 }
 
-impl Watch<'_, '_> {
+impl Watch<'_> {
     /// What the caller has handed over is the command's: nobody waits for us to close it, and its input is not ours.
     fn part_with_descriptors(&self, kept: &[RawFd]) {
         let launched = &self.launched;
@@ -110,7 +114,6 @@ impl Watch<'_, '_> {
         own.extend(launched.life.as_ref().map(AsRawFd::as_raw_fd));
         own.extend(self.caller.map(|fd| fd.as_raw_fd()));
         own.extend(launched.terminal.descriptor());
-        own.extend(Some(launched.unheard()).filter(|fd| *fd >= 0));
         own.extend(kept);
         own.sort_unstable();
         let _ = sys::close_all_but(&own, 3);
@@ -222,7 +225,6 @@ impl Watch<'_, '_> {
         self.hear()?;
         let child = sys::reap(self.launched.pidfd.as_fd()).map_err(failed)?;
         let wall = self.launched.started.map(|started| started.elapsed());
-        self.launched.verdict()?;
         let has_init = self.launched.life.is_some();
         if has_init
             && self.ended.is_none()
