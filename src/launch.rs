@@ -195,10 +195,6 @@ impl<'a> Held<'a> {
         let silent = |errno| gone(&self.child, self.life.as_ref(), errno);
         let word = if self.plan.hold { handshake::RELEASE } else { handshake::PROCEED };
         self.parent.go(word, real_pid).map_err(silent)?;
-        if self.plan.lifetime.own_group {
-            // While its standard streams are still ours.
-            terminal.seek();
-        }
         // To sleep until then is faster than to go on: what else is to be done is done while the command runs.
         while let Some(message) = self.parent.hear().map_err(silent)? {
             if self.plan.hold || message.kind() != handshake::READY {
@@ -206,6 +202,10 @@ impl<'a> Held<'a> {
             }
             real_pid = told_pid(&message)?;
             isolated_pid = message.word(handshake::PID) as i32;
+        }
+        if self.plan.lifetime.own_group {
+            // While its standard streams are still ours.
+            terminal.seek();
         }
         self.kept.stay();
         let child = self.child.pid;

@@ -6,9 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
 
 use super::heed::Asked;
 use super::{End, EndedBy, Post, Way, leftovers, log};
@@ -118,10 +116,9 @@ impl Watch<'_> {
         own.sort_unstable();
         let _ = sys::close_all_but(&own, 3);
         drop(own);
-        if let Ok(null) = openat(AT_FDCWD, "/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()) {
-            let streams = if self.lifetime.daemon { &[0, 1, 2][..] } else { &[0, 1] };
-            streams.iter().filter(|fd| !kept.contains(fd)).for_each(|fd| sys::replace(*fd, &null));
-        }
+        // Their places are taken by something that is there anyway: nobody reads or writes it.
+        let streams = if self.lifetime.daemon { &[0, 1, 2][..] } else { &[0, 1] };
+        streams.iter().filter(|fd| !kept.contains(fd)).for_each(|fd| sys::replace(*fd, &launched.pidfd));
         // What has brought the command on its way is not needed any more, and is taken down while that runs.
         sys::give_back();
     }
