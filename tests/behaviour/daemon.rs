@@ -49,6 +49,8 @@ fn streams(pid: i32) -> [String; 3] {
 }
 
 const NULL: &str = "/dev/null";
+/// What has the place of the caller's streams.
+const PLACE: &str = "anon_inode:[pidfd]";
 
 #[test]
 fn it_returns_with_the_report_while_the_command_runs() {
@@ -199,7 +201,7 @@ fn it_is_in_a_session_without_a_terminal_and_leads_a_group() {
 fn streams_that_somebody_may_wait_on_are_turned_to_dev_null() {
     let daemon = daemon(&["-q"]);
     assert_eq!(streams(daemon.real), [NULL; 3], "pipes");
-    assert_eq!(streams(number(daemon.real, "PPid")), ["anon_inode:[pidfd]"; 3], "seclude's own: of no caller's");
+    assert_eq!(streams(number(daemon.real, "PPid")), [PLACE; 3], "seclude's own: none of the caller's");
     let dir = scratch("streams");
     let place = |redirections: &str| {
         let (nap, file) = (Nap::new(), dir.join("pid"));
@@ -215,7 +217,7 @@ fn streams_that_somebody_may_wait_on_are_turned_to_dev_null() {
     let log = dir.join("log").to_string_lossy().into_owned();
     let null = NULL.to_string();
     let (command, own) = place("< /etc/passwd > log 2>&1");
-    assert_eq!((command, own), ([null.clone(), log.clone(), log.clone()], [NULL; 3].map(String::from)));
+    assert_eq!((command, own), ([null.clone(), log.clone(), log.clone()], [PLACE; 3].map(String::from)));
     assert_eq!(place("> /dev/zero").0, [NULL, "/dev/zero", NULL], "a device has no reader who waits");
     assert_eq!(place("2> log").0, [null.clone(), null.clone(), log]);
     assert_eq!(place("<&- >&- 2>&-").0, [NULL; 3]);
