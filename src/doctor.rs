@@ -45,6 +45,7 @@ fn checks() -> Vec<Check> {
     ));
     rows.push(check("another user, no namespace (--user)", "--user 65534:65534", None));
     rows.push(check("namespaces without a user namespace", "--unshare mount,uts,ipc,net", None));
+    rows.push(check("Landlock (--landlock-read)", "--no-new-privs --landlock-read /", None));
     rows
 }
 

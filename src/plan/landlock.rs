@@ -95,7 +95,10 @@ pub(super) fn decide(request: &Request, host: &Host) -> Result<Option<Step>, Fai
     if !lacking.is_empty() && asked.landlock != Some(Lacking::BestEffort) {
         let hint = "--landlock best-effort goes without what the kernel lacks, and reports it";
         return Err(match host.landlock_abi {
-            0 => refuse(command, "the kernel has no Landlock, or it was not enabled at boot"),
+            0 => refuse(
+                command,
+                "the kernel has no Landlock, it was not enabled at boot, or a filter hides it",
+            ),
             abi => {
                 let names: Vec<_> = lacking.iter().map(|right| right.name).collect();
                 let since = lacking.iter().map(|right| right.since).max().unwrap_or(0);

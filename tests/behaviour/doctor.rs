@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::machine::{Outcome, STRANGER, call, call_as, caller, can, finish, scratch, seclude};
 
 /// The rows without options, in their order.
-const ROWS: [&str; 12] = [
+const ROWS: [&str; 13] = [
     "user namespace",
     "pid namespace",
     "mount namespace",
@@ -18,7 +18,9 @@ const ROWS: [&str; 12] = [
     "ranges of subuid and subgid (--map auto)",
     "another user, no namespace (--user)",
     "namespaces without a user namespace",
+    LANDLOCK,
 ];
+const LANDLOCK: &str = "Landlock (--landlock-read)";
 const TOGETHER: &str = "all of these options together";
 
 /// Each row, and whether it goes.
@@ -67,7 +69,24 @@ no  namespaces without a user namespace
       plan: cannot make new mount,net,uts,ipc namespaces: that takes CAP_SYS_ADMIN, which the caller does not have
       hint: add user to --unshare, which makes the command privileged in a user namespace of its own
 ";
-    assert!(seen.status == Some(125) && seen.out.ends_with(tail), "{seen:?}");
+    let told = seen.out.split_once("ok  Landlock").map_or(seen.out.as_str(), |(before, _)| before);
+    assert!(seen.status == Some(125) && told.ends_with(tail), "{seen:?}");
+}
+
+#[test]
+fn landlock_goes_where_the_kernel_has_it_and_no_filter_hides_it() {
+    let row = |seen: &Outcome| rows(seen).last().map(|(check, goes)| (check.to_string(), *goes));
+    if can(&["landlock"]) {
+        assert_eq!(row(&call(&["--doctor"])), Some((LANDLOCK.to_string(), true)));
+    }
+    let own = seclude().to_string_lossy();
+    let seen = call(&["-q", "--no-new-privs", "--deny-syscall", "landlock_create_ruleset", &own, "--doctor"]);
+    assert_eq!(row(&seen), Some((LANDLOCK.to_string(), false)));
+    let why = "\
+      plan: cannot restrict the command by Landlock: the kernel has no Landlock, it was not enabled at boot, or a filter hides it
+      hint: --landlock best-effort goes without what the kernel lacks, and reports it
+";
+    assert!(seen.out.ends_with(why), "{seen:?}");
 }
 
 #[test]

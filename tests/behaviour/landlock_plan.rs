@@ -106,7 +106,7 @@ fn each_kind_restricts_its_own() {
 
 #[test]
 fn what_the_kernel_lacks_is_refused_by_its_name() {
-    let none = "plan: cannot restrict the command by Landlock: the kernel has no Landlock, or it was not enabled at boot";
+    let none = "plan: cannot restrict the command by Landlock: the kernel has no Landlock, it was not enabled at boot, or a filter hides it";
     let cases = [
         (0, "--landlock-read /", none),
         (0, "--landlock-scope signal", none),
