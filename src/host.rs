@@ -5,18 +5,17 @@ mod filter;
 mod getent;
 mod limits;
 mod space;
+mod streams;
 mod subids;
 
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{CStr, OsString};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use caps::Capability;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, fcntl, openat};
-use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::unistd;
 
 pub use accounts::Account;
@@ -133,8 +132,14 @@ impl Host {
         let mut group_side = Side { names: accounts::groups(names)?, ..Side::default() };
         let privileged = uids[1] == 0;
         let mut login = subids::Login::new(uids[1]);
-        user_side.look(&uid_specs, ["/etc/subuid", "newuidmap"], &mut login, privileged)?;
-        group_side.look(&gid_specs, ["/etc/subgid", "newgidmap"], &mut login, privileged)?;
+        let can = |capability: Capability| capabilities & capability.bitmask() != 0;
+        let [able_users, able_groups] = [Capability::CAP_SETUID, Capability::CAP_SETGID].map(can);
+        if asks_for_grants(&uid_specs, able_users) {
+            user_side.look(["/etc/subuid", "newuidmap"], &mut login, privileged)?;
+        }
+        if asks_for_grants(&gid_specs, able_groups) {
+            group_side.look(["/etc/subgid", "newgidmap"], &mut login, privileged)?;
+        }
 
         let wants_sets = request.privilege.asks_for_capabilities() || request.privilege.seccomp.is_some();
         let sets = wants_sets.then(|| {
@@ -146,9 +151,7 @@ impl Host {
         let asks = |kind| request.namespaces.unshare.iter().any(|kinds| kinds.has(kind));
         let maps = asks(Kind::User) || !(uid_specs.is_empty() && gid_specs.is_empty());
         // Who has no privilege and names no range has one id to map, its own, which its namespace holds.
-        let able = [Capability::CAP_SETUID, Capability::CAP_SETGID]
-            .iter()
-            .any(|capability| capabilities & capability.bitmask() != 0);
+        let able = able_users || able_groups;
         let alone = maps && !able && uid_specs.is_empty() && gid_specs.is_empty();
         // Where groups may be set, whoever becomes somebody is told by the kernel which ids there are; a plan that is only told
         // has to know.
@@ -173,7 +176,7 @@ impl Host {
         let lifetime = &request.lifetime;
         let seccomp = request.privilege.seccomp.as_deref().map(filter::whole);
         let seccomp = seccomp.transpose()?.unwrap_or_default();
-        let has_terminal = request.changes_privilege() && has_terminal();
+        let has_terminal = request.changes_privilege() && streams::has_terminal();
         Ok(Host {
             uids,
             gids,
@@ -195,9 +198,9 @@ impl Host {
             kernel: if request.privilege.filters() { filter::kernel() } else { (0, 0) },
             landlock_abi: if request.privilege.landlocks() { sys::landlock_abi() } else { 0 },
             has_terminal,
-            lets_type: has_terminal && lets_type(),
-            leads_terminal: asks(Kind::Pid) && leads_terminal(),
-            passing_streams: if lifetime.daemon { passing_streams() } else { Vec::new() },
+            lets_type: has_terminal && streams::lets_type(),
+            leads_terminal: asks(Kind::Pid) && streams::leads_terminal(),
+            passing_streams: if lifetime.daemon { streams::passing_streams() } else { Vec::new() },
             limits: Limits::of(request),
         })
     }
@@ -223,19 +226,19 @@ pub fn named(failure: Failure) -> Failure {
 impl Side {
     fn look(
         &mut self,
-        specs: &[&MapSpec],
         [grants, helper]: [&str; 2],
         login: &mut subids::Login,
         privileged: bool,
     ) -> Result<(), Failure> {
-        let foreign = specs.iter().any(|spec| **spec != MapSpec::Own);
-        if !foreign {
-            return Ok(());
-        }
         self.helper = find_helper(helper, privileged);
         self.grants = subids::grants(Path::new(grants), login)?;
         Ok(())
     }
+}
+
+/// Whether a map is made of what is granted, or written by leave of it: who is able to map any id writes it without.
+fn asks_for_grants(specs: &[&MapSpec], able: bool) -> bool {
+    specs.iter().any(|spec| **spec == MapSpec::Auto || !able && **spec != MapSpec::Own)
 }
 
 fn mentioned<'a>(spec: &&'a MapSpec) -> Vec<&'a Principal> {
@@ -253,43 +256,6 @@ fn find_helper(name: &str, privileged: bool) -> Option<PathBuf> {
     own.chain(fixed)
         .map(|dir| dir.join(name))
         .find(|file| unistd::access(file, unistd::AccessFlags::X_OK).is_ok() && file.is_file())
-}
-
-fn leads_terminal() -> bool {
-    let own = unistd::getpid();
-    let foreground = |fd| sys::borrowed(fd).and_then(|fd| unistd::tcgetpgrp(fd).ok());
-    unistd::getpgrp() == own && [0, 1].into_iter().all(|fd| foreground(fd) == Some(own))
-}
-
-/// By the name that it has for every process of its session (`ENXIO`: there is none), or on a standard stream.
-fn has_terminal() -> bool {
-    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let controls = |fd| sys::borrowed(fd).is_some_and(|fd| unistd::tcgetpgrp(fd).is_ok());
-    match openat(AT_FDCWD, "/dev/tty", flags, Mode::empty()) {
-        Err(Errno::ENXIO) => false,
-        Err(_) => (0..3).any(controls),
-        Ok(_) => true,
-    }
-}
-
-/// Before Linux 6.2 there is no such word, and it does. Source: TIOCSTI(2const).
-fn lets_type() -> bool {
-    fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").map_or(true, |text| text.trim() != "0")
-}
-
-/// Standard input always; output and error where somebody may wait at the other end for their close.
-fn passing_streams() -> Vec<i32> {
-    let stays = |fd: i32| {
-        let found = sys::borrowed(fd).and_then(|fd| fstat(fd).ok());
-        found.is_some_and(|found| {
-            let kind = found.st_mode & SFlag::S_IFMT.bits();
-            let file = kind == SFlag::S_IFREG.bits();
-            let device = kind == SFlag::S_IFCHR.bits() || kind == SFlag::S_IFBLK.bits();
-            let terminal = sys::borrowed(fd).is_some_and(|fd| unistd::isatty(fd).unwrap_or(false));
-            file || device && !terminal
-        })
-    };
-    [0].into_iter().chain([1, 2].into_iter().filter(|fd| !stays(*fd))).collect()
 }
 
 /// Whether the caller has handed it over: what is closed by an exec, it can't have.

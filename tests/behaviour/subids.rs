@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::machine::{GRANTED, Outcome, call_with_etc, can};
+use crate::machine::{GRANTED, Outcome, call_with_etc, can, finish, scratch, seclude};
 
 const MAPS: &str = "for f in uid_map gid_map; do sed -E 's/^ +//; s/ +/ /g' /proc/self/$f; done";
 
@@ -53,4 +53,25 @@ fn a_range_may_lie_across_lines_that_lie_together() {
     let err = "seclude: plan: cannot map uid 0:700005:10: that takes CAP_SETUID, which the caller does not have\n\
                seclude: hint: without it, that takes a line of /etc/subuid that holds 700005-700014\n";
     assert_eq!(seen.seen(), (Some(125), "", err), "one id between them is nobody's");
+}
+
+#[test]
+fn who_may_map_any_id_reads_no_grants() {
+    if !can(&["root", "strace"]) {
+        return;
+    }
+    let file = scratch("grants").join("calls");
+    for (options, reads) in [
+        ("--map-uid 0:0:1 --map-gid 0:0:1 --user 0:0", false),
+        ("--map all --user 0:0", false),
+        ("--dry-run --map auto --user 0:0 --groups none", true),
+    ] {
+        let mut command = std::process::Command::new("strace");
+        command.args(["-f", "-qq", "-e", "trace=open,openat,access,faccessat2", "-o"]).arg(&file);
+        finish(command.arg(seclude()).arg("-q").args(options.split(' ')).arg("/bin/true"));
+        let text = std::fs::read_to_string(&file).unwrap();
+        let grants = ["/etc/subuid", "/etc/subgid", "newuidmap", "newgidmap", "/etc/passwd"];
+        let found = grants.iter().filter(|name| text.contains(**name)).count();
+        assert_eq!(found > 0, reads, "{options}: {text}");
+    }
 }
