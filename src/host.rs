@@ -94,7 +94,7 @@ pub struct Host {
     /// The ABI of the kernel's Landlock, 0 where it has none; only where its rules are asked for.
     pub landlock_abi: i32,
     /// Whether there is a terminal that the command could type into; only where its privileges may differ.
-    pub has_terminal: bool,
+    pub has_terminal: Option<bool>,
     /// Whether the kernel lets every process type into its own terminal (dev.tty.legacy_tiocsti).
     pub lets_type: bool,
     /// Whether seclude leads the foreground group of its terminal, and both reads it and writes to it: the job of an
@@ -176,7 +176,7 @@ impl Host {
         let lifetime = &request.lifetime;
         let seccomp = request.privilege.seccomp.as_deref().map(filter::whole);
         let seccomp = seccomp.transpose()?.unwrap_or_default();
-        let has_terminal = request.changes_privilege() && streams::has_terminal();
+        let has_terminal = request.changes_privilege().then(streams::has_terminal);
         Ok(Host {
             uids,
             gids,
@@ -198,7 +198,7 @@ impl Host {
             kernel: if request.privilege.filters() { filter::kernel() } else { (0, 0) },
             landlock_abi: if request.privilege.landlocks() { sys::landlock_abi() } else { 0 },
             has_terminal,
-            lets_type: has_terminal && streams::lets_type(),
+            lets_type: has_terminal == Some(true) && streams::lets_type(),
             leads_terminal: asks(Kind::Pid) && streams::leads_terminal(),
             passing_streams: if lifetime.daemon { streams::passing_streams() } else { Vec::new() },
             limits: Limits::of(request),

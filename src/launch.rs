@@ -203,7 +203,7 @@ impl<'a> Held<'a> {
             real_pid = told_pid(&message)?;
             isolated_pid = message.word(handshake::PID) as i32;
         }
-        if self.plan.lifetime.own_group {
+        if self.plan.lifetime.seeks_terminal {
             // While its standard streams are still ours.
             terminal.seek();
         }

@@ -52,7 +52,7 @@ pub(super) fn typing(
     layout: &Layout,
     lifetime: &Lifetime,
 ) -> Result<Option<Step>, Failure> {
-    if !host.has_terminal || lifetime.new_session || lifetime.daemon {
+    if host.has_terminal != Some(true) || lifetime.new_session || lifetime.daemon {
         return Ok(None);
     }
     let able = layout.enters_user() || host.can(Capability::CAP_SYS_ADMIN) || request.privilege.no_new_privs;

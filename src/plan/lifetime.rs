@@ -54,6 +54,8 @@ pub struct Lifetime {
     pub leftovers: Leftovers,
     /// Whether the command leads a process group that seclude is not in.
     pub own_group: bool,
+    /// Whether there may be a terminal for that to have, for a while.
+    pub seeks_terminal: bool,
     pub new_session: bool,
     /// Whether the terminal is lent to the command before it runs.
     pub foreground: bool,
@@ -98,6 +100,7 @@ impl Lifetime {
             containment,
             leftovers: asked.leftovers.unwrap_or(if makes_pid { Leftovers::Kill } else { Leftovers::Leave }),
             own_group,
+            seeks_terminal: own_group && host.has_terminal != Some(false),
             new_session: asked.new_session,
             foreground: own_group && !asked.new_session && !asked.daemon && host.leads_terminal,
             timeout: asked.timeout,

@@ -43,7 +43,7 @@ pub fn plain() -> Host {
         seccomp: Vec::new(),
         kernel: (0, 0),
         landlock_abi: 0,
-        has_terminal: false,
+        has_terminal: None,
         lets_type: false,
         leads_terminal: false,
         passing_streams: Vec::new(),
