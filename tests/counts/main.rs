@@ -58,14 +58,14 @@ const ROWS: &[Row] = &[
     Row {
         options: "--unshare user,pid,mount,uts,ipc --user 0:0 --mount-proc --as-pid1",
         privileged: false,
-        musl: Counts { calls: 81, instructions: None },
-        glibc: Counts { calls: 117, instructions: None },
+        musl: Counts { calls: 77, instructions: None },
+        glibc: Counts { calls: 113, instructions: None },
     },
     Row {
         options: "--unshare user,pid,mount,uts,ipc --user 0:0 --mount-proc",
         privileged: false,
-        musl: Counts { calls: 101, instructions: Some(91_684) },
-        glibc: Counts { calls: 137, instructions: Some(319_759) },
+        musl: Counts { calls: 97, instructions: Some(91_196) },
+        glibc: Counts { calls: 133, instructions: Some(319_297) },
     },
     Row {
         options: "--exec --unshare user --user 0:0",
