@@ -8,7 +8,7 @@ use nix::sys::stat::Mode;
 
 use super::explain;
 use super::proc::Proc;
-use crate::failure::{Failure, Stage, shown};
+use crate::failure::{Cause, Failure, Stage, shown};
 use crate::namespace::Kind;
 use crate::plan::{Plan, Step};
 use crate::request::namespaces::JoinTarget;
@@ -29,6 +29,10 @@ pub fn open_all(plan: &Plan, proc: Option<&Proc>) -> Result<Vec<OwnedFd>, Failur
             match errno {
                 Errno::EMFILE => failure.hint(explain::FEW_DESCRIPTORS),
                 Errno::EACCES => failure.hint("the process is of another user, or is not to be traced"),
+                Errno::ENOENT if is_gone(target) => {
+                    let cause = Cause::Because(errno, "there is no such process".to_string());
+                    Failure { cause, ..failure }
+                }
                 _ => failure,
             }
         };
@@ -44,4 +48,9 @@ pub fn open_all(plan: &Plan, proc: Option<&Proc>) -> Result<Vec<OwnedFd>, Failur
         joins.push(fd);
     }
     Ok(joins)
+}
+
+/// Whether it is a process, and there is none of that number: its namespaces are known by it alone. Source: kill(2).
+fn is_gone(target: &JoinTarget) -> bool {
+    matches!(target, JoinTarget::Pid(pid) if sys::kill(*pid, 0) == Err(Errno::ESRCH))
 }

@@ -153,7 +153,8 @@ fn what_is_joined_has_to_be_of_its_kind() {
         refused("net=/dev/null", "join: cannot join /dev/null as a net namespace: it is no namespace");
         let rule = "No such file or directory (ENOENT)";
         refused("net=/nope", &format!("join: cannot open the net namespace /nope: {rule}"));
-        refused("pid=4194305", &format!("join: cannot open the pid namespace /proc/4194305/ns/pid: {rule}"));
+        let gone = "there is no such process (ENOENT)";
+        refused("pid=4194305", &format!("join: cannot open the pid namespace /proc/4194305/ns/pid: {gone}"));
     }
     let kinds = "the kinds are user pid mount net uts ipc cgroup time, or all";
     refused("nett=1", &format!("usage: cannot take --join nett=1: {kinds}"));
