@@ -5,19 +5,37 @@ use std::io::{Error, Result};
 use libc::{c_int, c_long, pid_t};
 use seclude::launch::handshake::RELEASE;
 
-pub fn ask(request: libc::c_uint, pid: pid_t, address: usize, data: usize) -> Result<c_long> {
+/// What a process has called, as the kernel has it: musl's headers have neither that nor the request.
+#[repr(C)]
+#[derive(Default)]
+pub struct SyscallInfo {
+    pub op: u8,
+    arch: u32,
+    instruction: u64,
+    stack: u64,
+    /// Of an entry.
+    pub number: u64,
+    pub args: [u64; 6],
+    more: u64,
+}
+
+/// An operation of [`SyscallInfo`]: the call returns.
+pub const EXIT: u8 = 2;
+const GET_SYSCALL_INFO: c_int = 0x420e;
+
+/// The number of a request is signed in one C library, and not in another.
+pub fn ask(request: impl Into<i64>, pid: pid_t, address: usize, data: usize) -> Result<c_long> {
     // SAFETY: the requests used here take numbers, or a pointer to plain data that outlives the call.
-    match unsafe { libc::ptrace(request, pid, address, data) } {
+    match unsafe { libc::ptrace(request.into() as _, pid, address, data) } {
         -1 => Err(Error::last_os_error()),
         answer => Ok(answer),
     }
 }
 
-pub fn syscall(pid: pid_t) -> Result<libc::ptrace_syscall_info> {
-    // SAFETY: plain data, of which all zeros is one.
-    let mut info: libc::ptrace_syscall_info = unsafe { std::mem::zeroed() };
-    let size = size_of::<libc::ptrace_syscall_info>();
-    ask(libc::PTRACE_GET_SYSCALL_INFO, pid, size, &raw mut info as usize).map(|_| info)
+pub fn syscall(pid: pid_t) -> Result<SyscallInfo> {
+    let mut info = SyscallInfo::default();
+    let size = size_of::<SyscallInfo>();
+    ask(GET_SYSCALL_INFO, pid, size, &raw mut info as usize).map(|_| info)
 }
 
 pub fn says_release(pid: pid_t, args: [u64; 6]) -> bool {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use libc::{c_int, pid_t};
 
-use crate::ptrace::{ask, kill, says_release, set_answer, skip, syscall};
+use crate::ptrace::{EXIT, ask, kill, says_release, set_answer, skip, syscall};
 use crate::state;
 
 /// How long a launch may take, and whatever it leaves may live on.
@@ -235,14 +235,13 @@ impl Tracer {
 
     fn call(&mut self, pid: pid_t) {
         let Ok(info) = syscall(pid) else { return };
-        if info.op == libc::PTRACE_SYSCALL_INFO_EXIT {
+        if info.op == EXIT {
             if let Some(errno) = self.failing.remove(&pid) {
                 set_answer(pid, errno);
             }
             return self.go_on(pid, 0);
         }
-        // SAFETY: the stop is one on entry, so this is the part that is filled in.
-        let (number, args) = unsafe { (info.u.entry.nr as i64, info.u.entry.args) };
+        let (number, args) = (info.number as i64, info.args);
         let (role, calls) = match pid {
             _ if pid == self.launcher => (Role::Launcher, &mut self.trace.launcher),
             _ if Some(pid) == self.child && number != libc::SYS_exit_group => {
