@@ -104,6 +104,7 @@ fn ready(plan: &Plan) -> Result<Held<'_>, Failure> {
 
     let since = plan.is_timed().then(Instant::now);
     let child = child::clone(plan.layout.cloned, image, plan.shares_memory)
+        .map(Guarded::new)
         .map_err(|errno| explain::clone(errno, plan.layout.cloned))?;
     drop((childs, inits));
     let (child, mut place) = settle(plan, proc.as_ref(), child, &parent)?;

@@ -6,7 +6,7 @@ mod log;
 mod post;
 mod watch;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use log::Denied;
 pub use post::Post;
@@ -53,6 +53,14 @@ pub enum EndedBy {
     Timeout,
     /// The end of seclude's caller.
     Parent,
+}
+
+/// That somebody has asked the command to end, by TERM or INT to seclude.
+#[derive(Clone, Copy)]
+struct Asked {
+    at: Instant,
+    signal: i32,
+    sender: u32,
 }
 
 impl EndedBy {

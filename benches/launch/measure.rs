@@ -93,3 +93,13 @@ pub fn interleave(variants: &[Variant], rounds: usize, random: &mut Random) -> V
     let samples = variants.iter().zip(times).zip(failed);
     samples.map(|((variant, times), failed)| Sample::new(&variant.label, times, failed)).collect()
 }
+
+/// What a launcher that waits holds.
+#[derive(Clone, Copy, PartialEq, Default)]
+pub struct Memory {
+    pub processes: usize,
+    /// KiB that no other process has mapped.
+    pub private: usize,
+    /// Processes that nobody but root may look at.
+    pub unread: usize,
+}

@@ -10,6 +10,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::lab::{self, Lab, Variant};
+use crate::measure::Memory;
 use crate::{scenario, table};
 
 /// How far apart two equal readings are, so that a launcher counts as waiting.
@@ -17,15 +18,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Others of its kind, so that the text of the program, in memory once for all, is no longer counted as one's own.
 const OTHERS: usize = 4;
-
-#[derive(Clone, Copy, PartialEq, Default)]
-pub struct Memory {
-    pub processes: usize,
-    /// KiB that no other process has mapped.
-    pub private: usize,
-    /// Processes that nobody but root may look at.
-    pub unread: usize,
-}
 
 /// A launch whose command has begun and stays.
 struct Waiting(Child);

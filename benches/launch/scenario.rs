@@ -2,7 +2,7 @@
 
 use crate::lab::{self, Lab};
 use crate::measure::{Random, interleave};
-use crate::table;
+use crate::table::{self, Difference};
 
 pub struct Scenario {
     pub name: &'static str,
@@ -11,8 +11,7 @@ pub struct Scenario {
     pub privileged: bool,
     /// The floors, then seclude, then the peers: a label and a line.
     pub lines: &'static [(&'static str, &'static str)],
-    /// What one line costs more than another: what, the dearer one's label, and the other's.
-    pub differences: &'static [(&'static str, &'static str, &'static str)],
+    pub differences: &'static [Difference],
 }
 
 /// In order of the privilege that they take.
@@ -145,6 +144,6 @@ impl Scenario {
         let lines = self.lines.iter().map(|(label, line)| lab.variant(label, line));
         let variants = lab::working(self.name, std::iter::once(Some(lab.target())).chain(lines));
         let samples = interleave(&variants, rounds, random);
-        table::scenario(self, rounds, &samples);
+        table::scenario(self.name, self.title, rounds, &samples, self.differences);
     }
 }

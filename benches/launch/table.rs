@@ -1,14 +1,15 @@
 //! Prints what was measured, in at most 100 columns. It measures nothing.
 
 use crate::lab;
-use crate::measure::{Median, Sample};
-use crate::memory::Memory;
-use crate::scenario::Scenario;
+use crate::measure::{Median, Memory, Sample};
+
+/// What one line costs more than another: what, the dearer one's label, and the other's.
+pub type Difference = (&'static str, &'static str, &'static str);
 
 /// The overhead beyond the target's, and how many times that of each floor it is.
-pub fn scenario(scenario: &Scenario, rounds: usize, samples: &[Sample]) {
+pub fn scenario(name: &str, title: &str, rounds: usize, samples: &[Sample], differences: &[Difference]) {
     let who = if lab::is_root() { "root".to_string() } else { format!("uid {}", lab::plain().0) };
-    println!("\n{} · {} · {rounds} rounds as {who}", scenario.name.to_uppercase(), scenario.title);
+    println!("\n{} · {} · {rounds} rounds as {who}", name.to_uppercase(), title);
     let Some((target, rest)) = samples.split_first() else { return };
     let Some(base) = target.median() else { return };
     let beyond = |sample: &Sample| sample.median().map(|median| median.beyond(base));
@@ -27,7 +28,7 @@ pub fn scenario(scenario: &Scenario, rounds: usize, samples: &[Sample]) {
         println!("{}", row.trim_end());
     }
     println!("{}", line(&target.label, base).trim_end());
-    for (what, more, less) in scenario.differences {
+    for (what, more, less) in differences {
         let of = |label: &str| rest.iter().find(|sample| sample.label == *label)?.median();
         if let (Some(more), Some(less)) = (of(more), of(less)) {
             println!("{}", line(what, more.beyond(less)).trim_end());
@@ -62,8 +63,8 @@ pub fn growth_row(value: &str, overheads: &[Option<Median>], ratio: Option<f64>)
 }
 
 /// Launches per second, one after the other and eight at once.
-pub fn throughput(rows: &[[Sample; 2]]) {
-    println!("\nTHROUGHPUT · S2, launches per second · {} slices each", crate::throughput::SLICES);
+pub fn throughput(slices: usize, rows: &[[Sample; 2]]) {
+    println!("\nTHROUGHPUT · S2, launches per second · {slices} slices each");
     println!(
         "{:<24}{:>10}   {:<17}{:>14}   95 % interval",
         "", "one by one", "95 % interval", "eight at once"

@@ -8,7 +8,7 @@ use crate::measure::{Random, Sample};
 use crate::{scenario, table};
 
 /// The fewest whose least and greatest hold the median in 95 of 100 cases.
-pub const SLICES: usize = 6;
+const SLICES: usize = 6;
 const SLICE: Duration = Duration::from_millis(100);
 const AT_ONCE: [usize; 2] = [1, 8];
 
@@ -31,7 +31,7 @@ pub fn run(lab: &Lab, random: &mut Random) {
     let rows: Vec<_> = rows
         .map(|(variant, rates)| rates.map(|(rates, failed)| Sample::new(&variant.label, rates, failed)))
         .collect();
-    table::throughput(&rows);
+    table::throughput(SLICES, &rows);
 }
 
 /// How many launches went well and how many did not, and in what time.

@@ -1,12 +1,12 @@
 //! Asks the user and group databases, and nobody else. A number that came with its group is never asked about.
 
 use std::collections::BTreeMap;
-use std::ffi::{CString, OsString};
+use std::ffi::CString;
 
 use nix::errno::Errno;
 use nix::unistd::{Group, Uid, User};
 
-use super::getent;
+use super::getent::{self, Entry};
 use crate::account::{GroupsSpec, MAX_GROUPS, Principal};
 use crate::failure::{Failure, Stage, shown};
 use crate::request::Request;
@@ -20,17 +20,6 @@ pub struct Account {
     pub entry: Option<Entry>,
     /// The user's groups by getgrouplist(3), the primary one included; only where the request calls for them.
     pub groups: Option<Vec<u32>>,
-}
-
-/// A line of the user database.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
-    pub name: String,
-    pub gid: u32,
-    pub home: OsString,
-    pub shell: OsString,
-    /// Whether the C library has it; another database's has its groups there, too.
-    pub local: bool,
 }
 
 /// The groups that a request names, outside its maps.

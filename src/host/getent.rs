@@ -5,11 +5,21 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::accounts::Entry;
 use crate::sys;
 
 /// Where a system has it; PATH is the caller's, and not asked.
 const PLACES: [&str; 2] = ["/usr/bin/getent", "/bin/getent"];
+
+/// A line of the user database.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    pub name: String,
+    pub gid: u32,
+    pub home: OsString,
+    pub shell: OsString,
+    /// Whether the C library has it; another database's has its groups there, too.
+    pub local: bool,
+}
 
 /// A user by name or by number: the entry, and the uid.
 pub fn user(key: &str) -> Option<(u32, Entry)> {

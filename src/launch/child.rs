@@ -18,7 +18,6 @@ use std::ptr::{self, NonNull};
 use libc::{c_int, c_void};
 use nix::errno::Errno;
 
-use super::guarded::Guarded;
 use super::handshake::{EXEC, IDS, INODES, KIND, MICROS, PID, PROCEED, READY, RELEASE, SECUREBITS, WORDS};
 use super::image::Image;
 use super::init;
@@ -41,9 +40,18 @@ struct Course<'a> {
 /// What a child works on, in memory that it may share: to be freed once it has executed a program, or is dead.
 pub struct Lent<'a>(NonNull<Course<'a>>);
 
+/// A child that has just been cloned, and that somebody has to answer for.
+#[must_use]
+pub struct Born<'a> {
+    pub pidfd: OwnedFd,
+    pub pid: i32,
+    /// Freed after it is reaped, or has executed the command.
+    pub lent: Lent<'a>,
+}
+
 /// Clones a child into new namespaces, where it takes its course and does nothing else. With `shares`, whoever becomes the
 /// command shares its parent's memory until the exec.
-pub fn clone(kinds: Kinds, image: Image, shares: bool) -> Result<Guarded, Errno> {
+pub fn clone(kinds: Kinds, image: Image, shares: bool) -> Result<Born, Errno> {
     let shares = shares && sys::has_room_below();
     // Init lives on beside the command, in a memory of its own, and lends that to the command in its turn.
     let lends = shares && image.life < 0;
@@ -63,8 +71,9 @@ pub fn clone(kinds: Kinds, image: Image, shares: bool) -> Result<Guarded, Errno>
         Err(libc::EINVAL) if lends => child(false),
         answer => answer,
     };
+    let pid = pid.map_err(Errno::from_raw)?;
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
-    pid.map(|pid| Guarded::new(unsafe { OwnedFd::from_raw_fd(pidfd) }, pid, lent)).map_err(Errno::from_raw)
+    Ok(Born { pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) }, pid, lent })
 }
 
 impl Drop for Lent<'_> {

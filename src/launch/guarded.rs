@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::child::Lent;
+use super::child::{Born, Lent};
 use super::handshake;
 use super::life::{Life, Told};
 use crate::failure::{Failure, Stage};
@@ -24,7 +24,7 @@ pub struct Guarded<'a> {
 }
 
 impl<'a> Guarded<'a> {
-    pub fn new(pidfd: OwnedFd, pid: i32, lent: Lent<'a>) -> Guarded<'a> {
+    pub fn new(Born { pidfd, pid, lent }: Born<'a>) -> Guarded<'a> {
         Guarded { pidfd: Some(pidfd), pid, lent: Some(lent) }
     }
 

@@ -11,6 +11,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::{Mode, fstat, fstatat};
 
 use super::child::{self, Walk};
+use super::guarded::Guarded;
 use super::handshake::{self, MICROS, Message, WORDS};
 use super::image::{Ends, Image};
 use super::proc::Proc;
@@ -102,7 +103,7 @@ fn own_user_namespace(plan: &Plan, maps: &Maps, proc: Option<&Proc>) -> Result<(
     let ends = Ends { channel: childs.as_raw_fd(), parent, ..Ends::none(-1) };
     let image = Image::new(plan, &[], &ends);
     // It waits for a word that never comes, and is killed when all is done.
-    let holder = child::clone(USER, image, false).map_err(refused)?;
+    let holder = child::clone(USER, image, false).map(Guarded::new).map_err(refused)?;
     let (dir, name) = proc.child(holder.pid, holder.pidfd())?;
     maps::write_all(maps, &dir, &name)?;
     let failed = |errno: Errno| Failure::errno(Stage::Unshare, "enter", "the new user namespace", errno);

@@ -4,21 +4,13 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::watch::{Watch, bit, failed};
-use super::{EndedBy, leftovers};
+use super::{Asked, EndedBy, leftovers};
 use crate::failure::Failure;
 use crate::launch::Scope;
 use crate::sys::{self, Change, Whose};
 
 /// How long one request to end may take to come twice: timeout(1) sends it to its child, and then to the whole group.
 const TWICE: Duration = Duration::from_millis(100);
-
-/// That somebody has asked the command to end, by TERM or INT to seclude.
-#[derive(Clone, Copy)]
-pub(super) struct Asked {
-    at: Instant,
-    signal: i32,
-    sender: u32,
-}
 
 impl Asked {
     fn is_told_twice(&self, other: &Asked) -> bool {

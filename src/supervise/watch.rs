@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::heed::Asked;
-use super::{End, EndedBy, Post, Way, leftovers, log};
+use super::{Asked, End, EndedBy, Post, Way, leftovers, log};
 use crate::failure::{Failure, Stage};
 use crate::launch::{Launched, Scope, Told};
 use crate::plan::lifetime::Containment;
