@@ -86,7 +86,7 @@ fn ready(plan: &Plan) -> Result<Held<'_>, Failure> {
     let joins = joins::open_all(plan, proc.as_ref())?;
     let null = image::null(plan)?;
     let has_init = plan.lifetime.model == Model::Init;
-    let relayed = has_init || plan.layout.carried.is_some();
+    let relayed = has_init && plan.says_who() || plan.layout.carried.is_some();
     let (parent, childs) = handshake::channel(relayed).map_err(explain::channels)?;
     let (life, inits) = has_init.then(life::line).transpose().map_err(explain::channels)?.unzip();
     let image = Image::new(

@@ -109,6 +109,11 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Whether who becomes the command says so before its exec: to whoever asks, or to have the terminal when it stops.
+    pub fn says_who(&self) -> bool {
+        self.hold || self.lifetime.model == Model::Init && self.lifetime.seeks_terminal
+    }
+
     /// Whether nobody can come to the memory of the command's process before its exec who couldn't come to its parent's.
     ///
     /// Who may trace a process is decided by its ids, its capabilities, and whether its memory is dumpable, which a

@@ -160,7 +160,7 @@ impl Course<'_> {
                 self.taken();
             }
             let Course { image, walk, words, .. } = self;
-            if image.hold || image.life >= 0 {
+            if image.says_who {
                 look(image, words);
                 words[KIND] = READY;
                 send(image.channel, words);

@@ -55,6 +55,8 @@ pub struct Image<'a> {
     pub(super) inherited: *const *const c_char,
     pub(super) observe: bool,
     pub(super) hold: bool,
+    /// Whether it says who it is before its exec.
+    pub(super) says_who: bool,
     /// `self/ns/KIND` below /proc, a file per kind.
     pub(super) namespace_files: Vec<CString>,
 }
@@ -139,6 +141,7 @@ impl<'a> Image<'a> {
             inherited,
             observe: plan.observe,
             hold: plan.hold,
+            says_who: plan.says_who(),
             namespace_files: if plan.observe { namespace_files() } else { Vec::new() },
         }
     }

@@ -64,8 +64,8 @@ const ROWS: &[Row] = &[
     Row {
         options: "--unshare user,pid,mount,uts,ipc --user 0:0 --mount-proc",
         privileged: false,
-        musl: Counts { calls: 97, instructions: Some(91_196) },
-        glibc: Counts { calls: 133, instructions: Some(319_297) },
+        musl: Counts { calls: 93, instructions: Some(89_923) },
+        glibc: Counts { calls: 129, instructions: Some(318_340) },
     },
     Row {
         options: "--exec --unshare user --user 0:0",
