@@ -14,13 +14,13 @@ use crate::failure::{Failure, Stage};
 /// What the kernel gives of a file at once, at most.
 const PAGE: usize = 4096;
 
-/// A directory that may be of procfs, to be [shown](shown) before it is used.
+/// A directory that may be of procfs, to be [verified] before it is used.
 pub fn open(path: &str) -> Result<OwnedFd, Errno> {
     openat(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
-/// A directory that was shown to be of procfs.
-pub fn shown(dir: OwnedFd) -> Result<OwnedFd, Failure> {
+/// A directory, once it is shown to be of procfs.
+pub fn verified(dir: OwnedFd) -> Result<OwnedFd, Failure> {
     let status = fstatfs(&dir).map_err(|errno| Failure::errno(Stage::Proc, "open", "/proc", errno))?;
     if status.filesystem_type() == PROC_SUPER_MAGIC {
         return Ok(dir);

@@ -81,6 +81,6 @@ fn open_dir(path: &str) -> Result<Option<OwnedFd>, Failure> {
     match procfs::open(path) {
         Err(Errno::ENOENT | Errno::EACCES) => Ok(None),
         Err(errno) => Err(Failure::errno(Stage::Proc, "open", path, errno)),
-        Ok(dir) => procfs::shown(dir).map(Some),
+        Ok(dir) => procfs::verified(dir).map(Some),
     }
 }

@@ -17,7 +17,7 @@ pub struct Proc(OwnedFd);
 impl Proc {
     pub fn open() -> Result<Proc, Failure> {
         let failed = |errno| Failure::errno(Stage::Proc, "open", "/proc", errno);
-        procfs::shown(procfs::open("/proc").map_err(failed)?).map(Proc)
+        procfs::verified(procfs::open("/proc").map_err(failed)?).map(Proc)
     }
 
     /// The child's directory, and its name, which is the child's pid in the pid namespace that this /proc shows.
