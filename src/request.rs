@@ -16,7 +16,7 @@ pub use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
 
 use crate::failure::Failure;
-use option::{Named, letter, register, take};
+use option::{Named, register, take};
 
 const ABOUT: &str =
     "Launches COMMAND as another user, in namespaces of its own, and reports its real and its isolated pid";
@@ -132,7 +132,7 @@ pub fn read(args: &[OsString]) -> Result<Asked, Failure> {
 /// help or a file, is left to the whole definition: the outcome is the same.
 fn read_named(args: &[OsString]) -> Option<Request> {
     let named = Named::by(args);
-    if ALONE.iter().any(|long| named.has(long, letter(long.as_bytes()), None)) {
+    if ALONE.iter().any(|long| named.has_long(long)) {
         return None;
     }
     let mut lean = definition(Some(&named)).disable_help_flag(true).no_binary_name(true);

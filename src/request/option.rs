@@ -31,6 +31,7 @@ pub struct Named<'a> {
     letters: u64,
 }
 
+/// A bit for the first letter of a name.
 pub const fn letter(name: &[u8]) -> u64 {
     match name.first() {
         Some(byte) => 1 << (*byte & 63),
@@ -59,19 +60,19 @@ impl<'a> Named<'a> {
         named
     }
 
-    pub fn has(&self, long: &str, letter: u64, short: Option<char>) -> bool {
-        self.letters & letter != 0 && self.longs.contains(&long.as_bytes())
-            || short.is_some_and(|short| self.shorts.iter().any(|cluster| cluster.contains(&(short as u8))))
+    pub fn has_long(&self, long: &str) -> bool {
+        self.longs.contains(&long.as_bytes())
     }
 
-    fn may_hold<T>(named: Option<&Named>, row: &Row<T>) -> bool {
-        named.is_none_or(|named| named.has(row.long, row.letter, row.short))
+    fn has<T>(&self, row: &Row<T>) -> bool {
+        let cluster = |short: char| self.shorts.iter().any(|cluster| cluster.contains(&(short as u8)));
+        self.letters & row.letter != 0 && self.has_long(row.long) || row.short.is_some_and(cluster)
     }
 }
 
 /// Registers the rows that may be named, or all of them.
 pub fn register<T>(mut command: Command, rows: &[Row<T>], named: Option<&Named>) -> Command {
-    let wanted = |row: &&Row<T>| Named::may_hold(named, row);
+    let wanted = |row: &&Row<T>| named.is_none_or(|named| named.has(*row));
     for row in rows.iter().filter(wanted) {
         let mut arg = (row.build)(Arg::new(row.long).long(row.long));
         if let Some(short) = row.short {
@@ -93,7 +94,7 @@ pub fn register<T>(mut command: Command, rows: &[Row<T>], named: Option<&Named>)
 /// What was said of these options; what may not be named was not said.
 pub fn take<T: Default>(rows: &[Row<T>], matches: &mut ArgMatches, named: Option<&Named>) -> T {
     let mut args = T::default();
-    for row in rows.iter().filter(|row| Named::may_hold(named, row)) {
+    for row in rows.iter().filter(|row| named.is_none_or(|named| named.has(*row))) {
         (row.take)(&mut args, matches);
     }
     args
