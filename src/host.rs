@@ -93,7 +93,7 @@ pub struct Host {
     pub kernel: (u32, u32),
     /// The ABI of the kernel's Landlock, 0 where it has none; only where its rules are asked for.
     pub landlock_abi: i32,
-    /// Whether there is a terminal that the command could type into; only where its privileges may differ.
+    /// Whether there is a terminal that the command could type into; `None` where its privileges stay, and nobody asked.
     pub has_terminal: Option<bool>,
     /// Whether the kernel lets every process type into its own terminal (dev.tty.legacy_tiocsti).
     pub lets_type: bool,

@@ -1,4 +1,4 @@
-//! What the caller's terminal is, and its standard streams are.
+//! The caller's terminal and standard streams: whether it has one and leads it, and who may wait on them.
 
 use std::fs;
 

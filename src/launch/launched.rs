@@ -14,6 +14,7 @@ pub struct Launched {
     pub child: i32,
     /// To the init, where there is one.
     pub life: Option<Life>,
+    /// The command's, where it [says who it is](crate::plan::Plan::says_who); else the child's, and nobody asks.
     pub real_pid: i32,
     pub isolated_pid: i32,
     /// Where somebody asks how long it takes.
