@@ -1,6 +1,7 @@
 //! Opens the namespaces that are entered, before the clone, and sees that each is what it is said to be.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -32,6 +33,10 @@ pub fn open_all(plan: &Plan, proc: Option<&Proc>) -> Result<Vec<OwnedFd>, Failur
                 Errno::ENOENT if is_gone(target) => {
                     let cause = Cause::Because(errno, "there is no such process".to_string());
                     Failure { cause, ..failure }
+                }
+                // A path of one word is more often a slip.
+                Errno::ENOENT if matches!(target, JoinTarget::Path(path) if !path.as_os_str().as_bytes().contains(&b'/')) => {
+                    failure.hint("digits alone are a PID, all else is a path; another PID or PATH takes another --join")
                 }
                 _ => failure,
             }

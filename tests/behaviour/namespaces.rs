@@ -153,6 +153,9 @@ fn what_is_joined_has_to_be_of_its_kind() {
         refused("net=/dev/null", "join: cannot join /dev/null as a net namespace: it is no namespace");
         let rule = "No such file or directory (ENOENT)";
         refused("net=/nope", &format!("join: cannot open the net namespace /nope: {rule}"));
+        let hint = "digits alone are a PID, all else is a path; another PID or PATH takes another --join";
+        let object = "cannot open the net namespace 1,uts=2";
+        refused("net=1,uts=2", &format!("join: {object}: {rule}\nseclude: hint: {hint}"));
         let gone = "there is no such process (ENOENT)";
         refused("pid=4194305", &format!("join: cannot open the pid namespace /proc/4194305/ns/pid: {gone}"));
     }
