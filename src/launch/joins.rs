@@ -34,10 +34,9 @@ pub fn open_all(plan: &Plan, proc: Option<&Proc>) -> Result<Vec<OwnedFd>, Failur
                     let cause = Cause::Because(errno, "there is no such process".to_string());
                     Failure { cause, ..failure }
                 }
-                // A path of one word is more often a slip.
-                Errno::ENOENT if matches!(target, JoinTarget::Path(path) if !path.as_os_str().as_bytes().contains(&b'/')) => {
-                    failure.hint("digits alone are a PID, all else is a path; another PID or PATH takes another --join")
-                }
+                Errno::ENOENT if is_word(target) => failure.hint(
+                    "digits alone are a PID, all else is a path; another PID or PATH takes another --join",
+                ),
                 _ => failure,
             }
         };
@@ -58,4 +57,9 @@ pub fn open_all(plan: &Plan, proc: Option<&Proc>) -> Result<Vec<OwnedFd>, Failur
 /// Whether it is a process, and there is none of that number: its namespaces are known by it alone. Source: kill(2).
 fn is_gone(target: &JoinTarget) -> bool {
     matches!(target, JoinTarget::Pid(pid) if sys::kill(*pid, 0) == Err(Errno::ESRCH))
+}
+
+/// Whether it is a path without a slash, which is more often a slip.
+fn is_word(target: &JoinTarget) -> bool {
+    matches!(target, JoinTarget::Path(path) if !path.as_os_str().as_bytes().contains(&b'/'))
 }
